@@ -1,0 +1,45 @@
+"""Where the resident bytes of the process went."""
+
+from dataclasses import dataclass
+
+from heaphound.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPart:
+    """One share of the memory. Parts of one result never overlap."""
+
+    kind: str
+    """``gc-heap-used``, ``gc-heap-free``, ``gc-heap-committed-unused``, ``gc-bookkeeping``, ``code``, ``loader-heaps``, ``stacks``, ``images``,
+    ``mapped-files``, ``native-heap``, ``native-other`` ..."""
+    name: str
+    """The same for people."""
+    size_bytes: int
+    exact: bool = True
+    """False if this share rests on a guess."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRange:
+    """One mapping of the process and what it is."""
+
+    start: Address
+    end: Address
+    kind: str
+    name: str
+    permissions: str = ""
+    """``rwx`` letters; empty if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryResult:
+    """All bytes that the core holds, split by use; the parts add up to `total_bytes`."""
+
+    total_bytes: int
+    """Bytes present in the core: close to the resident size of a full dump, less in a partial one."""
+    parts: tuple[MemoryPart, ...]
+    resident_bytes: int | None = None
+    """Resident size of the process as the dump itself tells it; None if it does not."""
+    ranges: tuple[MemoryRange, ...] = ()
+    """Filled when asked for."""

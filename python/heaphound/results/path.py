@@ -1,0 +1,28 @@
+"""Paths from roots to an object."""
+
+from dataclasses import dataclass
+
+from heaphound.address import Address
+from heaphound.results.analyze import PathStep
+from heaphound.results.roots import RootRow
+
+
+@dataclass(frozen=True, slots=True)
+class PathRow:
+    """One shortest path: the root, then objects; the first is what the root holds, the last is the target."""
+
+    root: RootRow
+    path: tuple[PathStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """Paths to `target`. No path and `complete` means that nothing keeps it alive; no path and not `complete` means unknown."""
+
+    target: Address
+    type: str
+    paths: tuple[PathRow, ...]
+    complete: bool
+    left_out: int = 0
+    """Further roots that reach it, beyond the limit."""
+    retained_bytes: int | None = None

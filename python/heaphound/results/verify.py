@@ -1,0 +1,35 @@
+"""Whether the heap makes sense, and checksums by which two readers of a dump compare everything in one number."""
+
+from dataclasses import dataclass
+
+from heaphound.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with the heap or the file."""
+
+    kind: str
+    """``unreadable``, ``bad method table``, ``bad size``, ``reference outside the heap``, ``truncated file`` ..."""
+    address: Address
+    size_bytes: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """Sums over all objects, free blocks included where the field does not say otherwise.
+
+    `walk_checksum` = sum of address*31 + method table*17 + aligned size, modulo 2^64; `reference_checksum` = sum of source*31 + target, modulo 2^64,
+    over all non-null references, dependent handles counted as references.
+    """
+
+    objects: int
+    size_bytes: int
+    free_objects: int
+    free_bytes: int
+    walk_checksum: int
+    references: int | None
+    """None if references were not followed."""
+    reference_checksum: int | None
+    problems: tuple[Problem, ...] = ()
