@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from heaphound.address import Address
 
-ResultT = TypeVar("ResultT", covariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[ResultT]):
+class Answer(Generic[ResultT_co]):
     """What every call of the API returns: the result, and what it rests on."""
 
     dump: DumpFacts
     coverage: Coverage
-    result: ResultT
+    result: ResultT_co
