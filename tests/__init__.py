@@ -1,0 +1,1 @@
+"""Tests: `unit` needs no dump, `dumps` runs on real dumps that `lab` makes."""

@@ -1,0 +1,173 @@
+"""Dumps of the programs in `tests/programs`, made on first use and kept in the cache.
+
+A dump is known by a key over everything that shapes it (the program's files, the runtime's package, the options, RECIPE), so a change of any makes a new one.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from tests.lab.cache import cache_directory, locked
+from tests.lab.redis import redis_server
+from tests.lab.runtimes import FRAMEWORK, PACKAGES, LabError, runtime_root
+
+RECIPE = 1  # raise it when the way dumps are made changes
+PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
+REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
+SECONDS_TO_READY = 180
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a dump is made: which program, on which runtime, with which arguments and createdump mode."""
+
+    program: str
+    runtime: str
+    arguments: tuple[str, ...] = ()
+    mode: Literal["full", "withheap", "normal"] = "full"
+    server_gc: bool = False
+
+    @property
+    def assembly(self) -> Path:
+        """The compiled program. Zoo's .NET 8 build does not start on 6.0; its netcoreapp3.1 build does."""
+        old_zoo = self.program == "Zoo" and self.runtime.startswith("6.")
+        return PROGRAMS / self.program / ("bin31" if old_zoo else "bin") / f"{self.program}.dll"
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits over everything that shapes the dump."""
+        digest = hashlib.sha256(json.dumps([RECIPE, asdict(self), PACKAGES[self.runtime].sha256]).encode())
+        for file in _files_of(self.assembly):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """A readable file name, unique by the key."""
+        return "-".join([self.program.lower(), self.runtime, self.mode, *(["server"] if self.server_gc else []), self.key])
+
+
+@dataclass(frozen=True)
+class LabDump:
+    """A dump that lies on disk. `facts`: what the program said of itself before it was dumped."""
+
+    path: Path
+    recipe: Recipe
+    facts: dict[str, Any]
+
+
+def zoo(runtime: str, mode: Literal["full", "withheap", "normal"] = "full", server_gc: bool = False) -> Recipe:
+    """Zoo: every kind of object, static, root, handle and load context."""
+    return Recipe("Zoo", runtime, (), mode, server_gc)
+
+
+def redis_leak(runtime: str, calls: int = 20_000, mode: Literal["full", "withheap", "normal"] = "full") -> Recipe:
+    """RedisLeak: `calls` subscriptions on each of six events of one StackExchange.Redis multiplexer."""
+    return Recipe("RedisLeak", runtime, (str(calls), REDIS), mode)
+
+
+def leaks(runtime: str, scenario: str, count: int) -> Recipe:
+    """One scenario of Leaks, `count` times."""
+    return Recipe("Leaks", runtime, (scenario, str(count)))
+
+
+def make_dump(recipe: Recipe) -> LabDump:
+    """The dump of `recipe`, from the cache or made now. Raises LabError with the reason when it cannot be made."""
+    directory = cache_directory() / "dumps"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{recipe.name}.core"
+    facts = path.with_suffix(".facts.json")
+    if not facts.exists():
+        runtime_root(recipe.runtime)
+        with locked(recipe.name):
+            if not facts.exists():
+                with tempfile.TemporaryDirectory(dir=directory) as temporary:
+                    made = Path(temporary) / path.name
+                    told = record_dump(recipe, made, Path(temporary) / "app", runtime_root(recipe.runtime))
+                    made.rename(path)
+                facts.write_text(json.dumps(told))  # written last: its presence says that the dump is whole
+    return LabDump(path, recipe, json.loads(facts.read_text()))
+
+
+def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, Any]:
+    """Copy the program to the folder `app`, run it on the runtime in `root`, dump it to `core`; returns the program's facts.
+
+    A core holds the environment of its process, so the program gets a bare one.
+    """
+    with _server_for(recipe) as address:
+        command = [str(root / "dotnet"), str(_install(recipe, app)), *(address if a == REDIS else a for a in recipe.arguments)]
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/",
+            "LANG": "C.UTF-8",
+            "DOTNET_ROOT": str(root),
+            "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+        }
+        errors = core.with_suffix(".stderr")
+        with open(errors, "wb") as stderr, _killed_at_end(command, environment, stderr) as process:
+            facts = _wait_until_ready(process, recipe, errors)
+            _createdump(root / "shared" / FRAMEWORK / recipe.runtime / "createdump", recipe.mode, core, process.pid)
+    errors.unlink()
+    return facts
+
+
+def _files_of(assembly: Path) -> list[Path]:
+    return sorted(file for file in assembly.parent.iterdir() if file.suffix in (".dll", ".pdb"))
+
+
+def _install(recipe: Recipe, app: Path) -> Path:
+    """Copy the compiled program with a runtimeconfig.json for exactly this runtime; returns the program's dll."""
+    app.mkdir(parents=True, exist_ok=True)
+    for file in _files_of(recipe.assembly):
+        shutil.copy(file, app)
+    properties: dict[str, bool | int] = {"System.Globalization.Invariant": True, "System.GC.Server": recipe.server_gc}
+    # Without this a second heap count would follow the number of processors and dumps would differ from machine to machine.
+    if recipe.server_gc:
+        properties["System.GC.HeapCount"] = 2
+    options = {"framework": {"name": FRAMEWORK, "version": recipe.runtime}, "rollForward": "Disable", "configProperties": properties}
+    installed = app / recipe.assembly.name
+    installed.with_suffix(".runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
+    return installed
+
+
+def _server_for(recipe: Recipe) -> AbstractContextManager[str]:
+    return redis_server() if REDIS in recipe.arguments else nullcontext("")
+
+
+@contextmanager
+def _killed_at_end(command: list[str], environment: dict[str, str], stderr: BinaryIO) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+        # A program that never gets ready would leave the reader below waiting for a line for ever.
+        timer = threading.Timer(SECONDS_TO_READY, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def _wait_until_ready(process: subprocess.Popen[str], recipe: Recipe, errors: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("FACTS "):
+            facts = json.loads(line.removeprefix("FACTS "))
+        if line.startswith("READY"):
+            return facts
+    raise LabError(f"{recipe.name} ended before it was ready to be dumped: {errors.read_text(errors='replace')[-1500:]}")
+
+
+def _createdump(program: Path, mode: str, core: Path, process_id: int) -> None:
+    done = subprocess.run([program, f"--{mode}", "-f", core, str(process_id)], capture_output=True, text=True, timeout=300)
+    if done.returncode != 0 or not core.exists():
+        raise LabError(f"createdump --{mode} of process {process_id} exited {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")
+

