@@ -1,0 +1,37 @@
+"""Fixtures that every test may ask for, and what the test run says of itself at its head."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.lab.cache import cache_directory
+from tests.lab.dumps import LabDump, Recipe, make_dump
+from tests.lab.oracle import golden_dump, oracle_program
+
+GOLDEN_DUMP = "zoo-8.0.0"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "oracle: asks the oracle, a tool that is not part of this repository; selected where it is found")
+    config.addinivalue_line("markers", "golden: needs the golden dumps, which are not part of this repository; selected where they are found")
+
+
+def pytest_report_header() -> list[str]:
+    oracle = "live" if oracle_program() else "not found: the tests marked `oracle` are left out, recorded answers for the sample are compared"
+    golden = "found" if golden_dump(GOLDEN_DUMP) else "not found: the tests marked `golden` are left out"
+    return [f"test cache: {cache_directory()}", f"oracle: {oracle}", f"golden dumps: {golden}"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what compares with tools that are not here; the head of the run says so, and the closing line counts them as deselected."""
+    absent = {name for name, found in (("oracle", oracle_program()), ("golden", golden_dump(GOLDEN_DUMP))) if found is None}
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def dump_factory() -> Callable[[Recipe], LabDump]:
+    """Makes the dump of a recipe, or takes it from the cache. A dump that cannot be made fails the test with the reason."""
+    return make_dump
