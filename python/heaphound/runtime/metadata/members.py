@@ -33,7 +33,7 @@ class MemberLists:
         self._owners: dict[tuple[int, int], dict[int, int]] = {}
 
     def of(self, kind: _ListColumn, owner_rid: int, first: int | None = None) -> Sequence[int]:
-        """Row ids of the members of row `owner_rid`. `first` spares a second decode of that row. Raises Malformed on a range that runs off."""
+        """Row ids of the members of row `owner_rid`. `first`, if known, spares a decode. Raises Malformed on a bad range."""
         tables = self._tables
         start = tables.row(kind.owner, owner_rid)[kind.column] if first is None else first
         redirected = kind.pointer is not None and tables.count(kind.pointer) > 0

@@ -212,7 +212,7 @@ class Metadata:
         return ExportedType(rid, flags, self.strings[name], self.strings[namespace], token)
 
     def find_typedef(self, namespace: str, name: str) -> int | None:
-        """Row id of the top-level type with that namespace and metadata name (`Dictionary\u00602`); None when the module has no such type."""
+        """Row id of the top-level type with that namespace and metadata name (arity after a backtick); None if there is none."""
         if self._typedef_names is None:
             self._typedef_names = self._index_typedefs()
         return self._typedef_names.get((namespace, name))
