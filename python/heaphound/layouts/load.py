@@ -1,0 +1,118 @@
+"""Which layout a runtime gets: the file of its major.minor, then the dump's own descriptor on top. The only place that sees versions."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from heaphound.errors import LayoutError, UnsupportedRuntime
+from heaphound.layouts.descriptor import Descriptor
+from heaphound.layouts.schema import Layout, merge_types, read_types
+
+DACTableWidth = Literal["u32 offset from the image base", "u64 address"]
+SECTIONS = {"runtime", "version", "architecture", "origin", "handle_kinds", "contracts", "constants", "types", "dac_table"}
+
+
+@dataclass(frozen=True)
+class DACTable:
+    """Shape of `g_dacTable` (src/coreclr/inc/dacvars.h): what an entry holds, and at which index which global is.
+
+    A global is (index, bytes to add): the latter for one element of an array that the table names as a whole.
+    """
+
+    entry_count: int
+    holds: DACTableWidth
+    globals: Mapping[str, tuple[int, int]]
+
+    @property
+    def entry_bytes(self) -> int:
+        """Size of one entry in bytes."""
+        return 4 if self.holds == "u32 offset from the image base" else 8
+
+
+@dataclass(frozen=True)
+class LayoutFile:
+    """One data file: a layout without the addresses that only a dump has, and the means to find those."""
+
+    layout: Layout
+    dac_table: DACTable
+    origin: Mapping[str, str]
+
+
+def supported_versions() -> list[str]:
+    """major.minor of every layout file, ascending."""
+    names = (entry.name for entry in resources.files("heaphound.layouts").joinpath("data").iterdir())
+    found = [match.group(1) for name in names if (match := re.fullmatch(r"coreclr-(\d+\.\d+)-x64\.json", name))]
+    return sorted(found, key=_numbers)
+
+
+def layout_file(version: str, architecture: str, build_id: str | None) -> LayoutFile:
+    """The layout file for a runtime `version` such as 9.0.11; UnsupportedRuntime when there is none: a neighbour's is never used."""
+    wanted = ".".join(version.split(".")[:2])
+    if architecture == "x64" and wanted in supported_versions():
+        return _load(wanted)
+    known = ", ".join(supported_versions())
+    raise UnsupportedRuntime(
+        f"no layout for .NET {version} {architecture} (build-id {build_id or 'unknown'}); there are layouts for {known} on x64: "
+        f"update heaphound, or add layouts/data/coreclr-{wanted}-{architecture}.json as CONTRIBUTING.md describes"
+    )
+
+
+def with_descriptor(layout: Layout, descriptor: Descriptor) -> Layout:
+    """The file's layout with everything that the dump's own descriptor says laid over it."""
+    over = replace(
+        layout,
+        types=merge_types(layout.types, descriptor.types),
+        constants={**layout.constants, **descriptor.literals},
+        contracts={**layout.contracts, **descriptor.contracts},
+    )
+    return over.with_globals(descriptor.addresses, "descriptor")
+
+
+def parse_layout_file(text: str, name: str) -> LayoutFile:
+    """A layout file out of its JSON; LayoutError naming the file and the entry that is wrong."""
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise LayoutError(f"{name} is not JSON: {error}") from error
+    if not isinstance(raw, dict) or set(raw) != SECTIONS:
+        raise LayoutError(f"{name} has sections {sorted(raw)}, not {sorted(SECTIONS)}")
+    constants, contracts, kinds, origin = raw["constants"], raw["contracts"], raw["handle_kinds"], raw["origin"]
+    if not isinstance(constants, dict) or not all(type(value) is int for value in constants.values()):
+        raise LayoutError(f"{name}: a constant is not an integer")
+    if not isinstance(contracts, dict) or not all(isinstance(value, str) or type(value) is int for value in contracts.values()):
+        raise LayoutError(f"{name}: a contract is neither a name nor a number")
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+        raise LayoutError(f"{name}: handle_kinds is not a list of names")
+    if not isinstance(origin, dict) or not {"build", "source", "method", "date"} <= set(origin):
+        raise LayoutError(f"{name}: origin must say build, source, method and date")
+    layout = Layout(raw["version"], read_types(raw["types"], "layout file"), constants, contracts, tuple(kinds))
+    return LayoutFile(layout, _read_dac_table(raw["dac_table"], name), origin)
+
+
+def _read_dac_table(raw: object, name: str) -> DACTable:
+    if not isinstance(raw, dict) or set(raw) != {"entries", "holds", "globals"} or not isinstance(raw["globals"], dict):
+        raise LayoutError(f"{name}: dac_table must have entries, holds and globals")
+    count, holds = raw["entries"], raw["holds"]
+    if type(count) is not int or holds not in ("u32 offset from the image base", "u64 address"):
+        raise LayoutError(f"{name}: dac_table has {count!r} entries that hold {holds!r}")
+    globals_: dict[str, tuple[int, int]] = {}
+    for global_name, value in raw["globals"].items():
+        pair = value if isinstance(value, list) else [value, 0]
+        if len(pair) != 2 or not all(type(number) is int for number in pair) or not 0 <= pair[0] < count:
+            raise LayoutError(f"{name}: dac_table's {global_name} is {value!r}")
+        globals_[global_name] = (pair[0], pair[1])
+    return DACTable(count, holds, globals_)
+
+
+@cache
+def _load(major_minor: str) -> LayoutFile:
+    name = f"coreclr-{major_minor}-x64.json"
+    return parse_layout_file(resources.files("heaphound.layouts").joinpath("data", name).read_text(encoding="utf-8"), name)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
