@@ -85,8 +85,8 @@ class CodeSite:
 class Finding:
     """One thing that costs memory, who holds it, which code, and what to change.
 
-    `retained_bytes` is what would be freed if the holder let go of these objects: exact, of the full graph. Retained sizes of two findings can
-    overlap when one holds the other.
+    `retained_bytes` is what would be freed if the holder let go of these objects: exact, of the full graph. Retained sizes of two findings
+    can overlap when one holds the other.
     """
 
     rule: str

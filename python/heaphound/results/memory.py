@@ -10,8 +10,8 @@ class MemoryPart:
     """One share of the memory. Parts of one result never overlap."""
 
     kind: str
-    """``gc-heap-used``, ``gc-heap-free``, ``gc-heap-committed-unused``, ``gc-bookkeeping``, ``code``, ``loader-heaps``, ``stacks``, ``images``,
-    ``mapped-files``, ``native-heap``, ``native-other`` ..."""
+    """``gc-heap-used``, ``gc-heap-free``, ``gc-heap-committed-unused``, ``gc-bookkeeping``, ``code``, ``loader-heaps``, ``stacks``,
+    ``images``, ``mapped-files``, ``native-heap``, ``native-other`` ..."""
     name: str
     """The same for people."""
     size_bytes: int

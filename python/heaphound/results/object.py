@@ -46,7 +46,7 @@ class StructValue:
     text: str | None = None
 
 
-Value: TypeAlias = None | bool | int | float | str | Address | Reference | EnumValue | StructValue | Absence
+Value: TypeAlias = bool | int | float | str | Address | Reference | EnumValue | StructValue | Absence | None
 """None is the null reference; Address a pointer-sized native value."""
 
 

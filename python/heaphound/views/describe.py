@@ -1,0 +1,103 @@
+"""Sentences that several views share: the dump in one line, a root in words, what an answer lacks."""
+
+from collections.abc import Iterator
+
+from heaphound.address import Address
+from heaphound.results.analyze import FindingRoot, PathStep
+from heaphound.results.answer import Coverage, DumpFacts
+from heaphound.results.roots import RootRow
+from heaphound.views.page import Block, Fact
+from heaphound.views.quantities import count, share, size
+
+GAPS_SHOWN = 10
+
+
+def headline(dump: DumpFacts) -> str:
+    """``.NET 9.0.11, linux x64, 1 workstation heap (regions) - Shop.Orders, pid 4242, core written by createdump full, 3.90 GB``."""
+    runtime = [f".NET {dump.runtime}" if dump.runtime else "no .NET runtime found", f"{dump.os} {dump.architecture}"]
+    if dump.heap_count is not None:
+        flavour = "" if dump.server_gc is None else "server " if dump.server_gc else "workstation "
+        layout = "" if dump.regions is None else " (regions)" if dump.regions else " (segments)"
+        runtime.append(f"{dump.heap_count} {flavour}heap{'' if dump.heap_count == 1 else 's'}{layout}")
+    process = [] if dump.process is None else [dump.process]
+    if dump.pid is not None:
+        process.append(f"pid {dump.pid}")
+    process.append("core of unknown origin" if dump.kind == "unknown" else f"core written by {dump.kind}")
+    process.append(size(dump.size_bytes))
+    return f"{', '.join(runtime)} - {', '.join(process)}"
+
+
+def root_words(root: FindingRoot | RootRow) -> str:
+    """A root as a reader names it: ``static Shop.Caching.RedisHub._hub``, ``strong handle 0x7f...``, ``stack of thread 4 in Main()``."""
+    slot = "" if root.address is None else f" {root.address}"
+    if root.kind == "none":
+        return "no root"
+    if root.kind in ("static-field", "thread-static") and root.declaring_type is not None:
+        thread = "" if root.thread is None else f" of thread {root.thread}"
+        return f"{'static' if root.kind == 'static-field' else 'thread static'} {root.declaring_type}.{root.field}{thread}"
+    if root.kind == "stack":
+        return _stack_words(root)
+    return f"{root.kind.replace('-', ' ')}{slot}"
+
+
+def _stack_words(root: FindingRoot | RootRow) -> str:
+    words = "stack" if root.thread is None else f"stack of thread {root.thread}"
+    method = root.method if isinstance(root, FindingRoot) else None if root.frame is None else root.frame.method
+    if method is not None:
+        words += f" in {method}"
+    if isinstance(root, RootRow):
+        if root.register is not None:
+            words += f" [{root.register}{'' if root.offset is None else f'{root.offset:+d}'}]"
+        elif root.address is not None:
+            words += f" at {root.address}"
+        if not root.exact:
+            words += " (a word that looks like a reference)"
+    return words
+
+
+def step_words(step: PathStep) -> str:
+    """An object on a path with the field or index that leads on: ``System.Object[] [42]``, ``Shop.Hub._handlers``."""
+    if step.via is None:
+        return step.type
+    return f"{step.type} {step.via}" if step.via.startswith(("[", "(")) else f"{step.type}.{step.via}"
+
+
+def chain(root: FindingRoot | RootRow, path: tuple[PathStep, ...]) -> str:
+    """The whole path on one line."""
+    return " -> ".join([root_words(root), *(step_words(step) for step in path)])
+
+
+def coverage_sentences(coverage: Coverage) -> Iterator[str]:
+    """What the answer lacks, one sentence each; nothing for a complete one."""
+    if coverage.walked_bytes != coverage.heap_bytes:
+        walked = share(coverage.walked_bytes, coverage.heap_bytes)
+        yield f"{walked} of the heap was walked ({coverage.walked_bytes} of {coverage.heap_bytes} bytes)"
+    for gap in coverage.gaps[:GAPS_SHOWN]:
+        yield f"gap {gap.start} to {gap.end} ({gap.end - gap.start} bytes): {gap.reason}"
+    if len(coverage.gaps) > GAPS_SHOWN:
+        yield f"{count(len(coverage.gaps) - GAPS_SHOWN, 'further gap')}: --json lists them all"
+    for reason in coverage.incomplete_roots:
+        yield f"roots: {reason}"
+    for skipped in coverage.skipped_rules:
+        yield f"skipped {skipped.rule}: {skipped.reason}"
+    yield from coverage.notes
+
+
+def coverage_blocks(dump: DumpFacts, coverage: Coverage) -> Iterator[Block]:
+    """The foot of every page: what is missing; nothing when nothing is."""
+    if dump.truncated is not None:
+        yield Fact("Cut off", dump.truncated, "warn")
+    for sentence in coverage_sentences(coverage):
+        yield Fact("Limits", sentence, "warn")
+
+
+def left_out(rows: int, noun: str) -> Iterator[Block]:
+    """A word on rows that the limit cut, where it cut any."""
+    if rows:
+        yield Fact("", f"{count(rows, f'more {noun}', f'more {noun}s')}: --limit 0 shows all", "dim")
+
+
+def holder_words(type_name: str, field: str | None, address: Address | None) -> str:
+    """``StackExchange.Redis.ConnectionMultiplexer.ConnectionFailed at 0x7f...``."""
+    named = type_name if field is None else f"{type_name} ({field})" if "," in field else f"{type_name}.{field}"
+    return named if address is None else f"{named} at {address}"

@@ -1,0 +1,1 @@
+"""One module per verb: a result as a page of blocks."""

@@ -1,0 +1,88 @@
+"""The diagnosis as text: the dump, its memory, its heap, then each finding with who, why, path and fix."""
+
+from collections.abc import Iterator
+
+from heaphound.results.analyze import AnalyzeResult, CodeSite, Finding, HeapSummary
+from heaphound.results.answer import Answer
+from heaphound.results.memory import MemoryResult
+from heaphound.views.describe import chain, coverage_blocks, headline, holder_words
+from heaphound.views.page import Block, Fact, Line, Style
+from heaphound.views.quantities import count, exact, share, size
+
+CODE_SHOWN = 3
+TYPES_SHOWN = 5
+SEVERITY_STYLES: dict[str, Style] = {"leak": "bad", "waste": "warn", "note": "strong"}
+VERDICTS = {
+    "leak": "a leak was found",
+    "no-leak": "no leak was found; what the memory is stands above and in `heaphound types`",
+    "unclear": "unclear: no rule recognised a leak, but not everything could be examined",
+}
+
+
+def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
+    """The answer in the order in which a reader needs it."""
+    result = answer.result
+    yield Line(headline(answer.dump), "strong")
+    yield Fact("Memory", memory_words(result.memory))
+    yield Fact("Heap", heap_words(result.heap))
+    yield from _biggest_types(result)
+    for finding in result.findings:
+        yield from finding_blocks(finding)
+    yield Fact(
+        "Verdict", VERDICTS[result.verdict], "bad" if result.verdict == "leak" else "good" if result.verdict == "no-leak" else "warn"
+    )
+    yield from coverage_blocks(answer.dump, answer.coverage)
+
+
+def memory_words(memory: MemoryResult) -> str:
+    """``3.86 GB resident: GC heap, in use 3.57 GB, code 81.0 MB ...``, largest first; a guess is marked ``about``."""
+    total = f"{size(memory.total_bytes)} in the dump" if memory.resident_bytes is None else f"{size(memory.resident_bytes)} resident"
+    parts = sorted((part for part in memory.parts if part.size_bytes), key=lambda part: -part.size_bytes)
+    words = [f"{part.name} {'' if part.exact else 'about '}{size(part.size_bytes)}" for part in parts]
+    return f"{total}: {', '.join(words)}"
+
+
+def heap_words(heap: HeapSummary) -> str:
+    """``39,789,084 objects, 3.57 GB; free 12.0 MB; 2.51 GB (70 %) retained by ...``."""
+    words = [f"{count(heap.object_count, 'object')}, {size(heap.size_bytes)}", f"free blocks {size(heap.free_bytes)}"]
+    if heap.live_bytes is not None and heap.live_count is not None:
+        words.append(f"reachable {count(heap.live_count, 'object')}, {size(heap.live_bytes)}")
+    if heap.largest_owner is not None and heap.largest_owner_retained_bytes is not None:
+        retained = heap.largest_owner_retained_bytes
+        words.append(f"{size(retained)} ({share(retained, heap.size_bytes)}) retained by {heap.largest_owner}")
+    return "; ".join(words)
+
+
+def finding_blocks(finding: Finding) -> Iterator[Block]:
+    """One finding."""
+    yield Fact(finding.severity.upper(), finding.title, SEVERITY_STYLES[finding.severity])
+    yield Fact("what", f"{count(finding.object_count)} x {finding.type}, retaining {exact(finding.retained_bytes)}", indent=2)
+    yield Fact("holder", holder_words(finding.holder.type, finding.holder.field, finding.holder.address), indent=2)
+    for site in finding.code[:CODE_SHOWN]:
+        yield Fact("why", code_words(site), indent=2)
+    if len(finding.code) > CODE_SHOWN:
+        yield Fact("", f"{count(len(finding.code) - CODE_SHOWN, 'further place')} in code: --json or --html list them", "dim")
+    for sentence in finding.evidence:
+        yield Fact("", sentence)
+    yield Fact("path", chain(finding.root, finding.path), indent=2)
+    if finding.advice:
+        yield Fact("fix", finding.advice, "strong", indent=2)
+    for caveat in finding.caveats:
+        yield Fact("but", caveat, "dim", indent=2)
+    yield Fact("sure", f"{finding.confidence:.0%}; rule {finding.rule}, fingerprint {finding.fingerprint}", "dim", indent=2)
+
+
+def code_words(site: CodeSite) -> str:
+    """``RedisHub.get_Instance() subscribes: RedisHub.cs:37 (evidence)``; without a PDB the IL offset and the module stand in."""
+    where = site.module
+    if site.file is not None:
+        where = site.file if site.line is None else f"{site.file}:{site.line}"
+    elif site.il_offset is not None:
+        where = f"{site.module}, IL offset {site.il_offset:#06x} (no PDB found: --symbols DIR)"
+    return f"{site.method} {site.role}: {where}{f' - {site.evidence}' if site.evidence else ''}"
+
+
+def _biggest_types(result: AnalyzeResult) -> Iterator[Block]:
+    for index, row in enumerate(result.top_types[:TYPES_SHOWN]):
+        retained = "" if row.retained_bytes is None else f", retaining {size(row.retained_bytes)}"
+        yield Fact("Types" if index == 0 else "", f"{count(row.count)} x {row.name}, {size(row.size_bytes)}{retained}")
