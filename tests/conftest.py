@@ -13,11 +13,13 @@ GOLDEN_DUMP = "zoo-8.0.0"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "oracle: asks the oracle, a tool that is not part of this repository; selected where it is found")
-    config.addinivalue_line("markers", "golden: needs the golden dumps, which are not part of this repository; selected where they are found")
+    config.addinivalue_line("markers", "golden: needs the golden dumps, not part of this repository; selected where they are found")
 
 
 def pytest_report_header() -> list[str]:
-    oracle = "live" if oracle_program() else "not found: the tests marked `oracle` are left out, recorded answers for the sample are compared"
+    oracle = (
+        "live" if oracle_program() else "not found: tests marked `oracle` are left out, the answers recorded for the sample are compared"
+    )
     golden = "found" if golden_dump(GOLDEN_DUMP) else "not found: the tests marked `golden` are left out"
     return [f"test cache: {cache_directory()}", f"oracle: {oracle}", f"golden dumps: {golden}"]
 

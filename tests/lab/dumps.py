@@ -1,6 +1,7 @@
 """Dumps of the programs in `tests/programs`, made on first use and kept in the cache.
 
-A dump is known by a key over everything that shapes it (the program's files, the runtime's package, the options, RECIPE), so a change of any makes a new one.
+A dump is known by a key over everything that shapes it (the program's files, the runtime's package, the options, RECIPE), so a change of
+any makes a new one.
 """
 
 import hashlib
@@ -144,7 +145,9 @@ def _server_for(recipe: Recipe) -> AbstractContextManager[str]:
 
 @contextmanager
 def _killed_at_end(command: list[str], environment: dict[str, str], stderr: BinaryIO) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+    with subprocess.Popen(
+        command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as process:
         # A program that never gets ready would leave the reader below waiting for a line for ever.
         timer = threading.Timer(SECONDS_TO_READY, process.kill)
         timer.start()
@@ -167,7 +170,6 @@ def _wait_until_ready(process: subprocess.Popen[str], recipe: Recipe, errors: Pa
 
 
 def _createdump(program: Path, mode: str, core: Path, process_id: int) -> None:
-    done = subprocess.run([program, f"--{mode}", "-f", core, str(process_id)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([program, f"--{mode}", "-f", core, str(process_id)], check=False, capture_output=True, text=True, timeout=300)
     if done.returncode != 0 or not core.exists():
         raise LabError(f"createdump --{mode} of process {process_id} exited {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")
-

