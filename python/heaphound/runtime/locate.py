@@ -1,0 +1,112 @@
+"""Find the CoreCLR in a process: by what an image exports, not by its name, so that a single-file program is found too."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from heaphound.dump.core import Core
+from heaphound.dump.elf_modules import ElfModule, elf_modules
+from heaphound.errors import Malformed, RuntimeNotFound, Unreadable, UnsupportedRuntime
+
+VERSION_MARK = b"@(#)Version "
+VERSION = re.compile(rb"@\(#\)Version (\d+)\.(\d+)\.(\d+)\.\d+(?: @Commit: ([0-9a-f]{8,40}))?")
+NATIVE_AOT_EXPORTS = ("DotNetRuntimeDebugHeader", "RhpNewFast")
+MAXIMUM_VERSION_MARKS = 64
+MAXIMUM_VERSION_BYTES = 160
+
+
+@dataclass(frozen=True)
+class FoundRuntime:
+    """An image that holds CoreCLR, and what it says of itself.
+
+    `version` is the product's (9.0.11); `version_origin` tells whether the image or its path says so. `dac_table` and `descriptor`
+    are addresses of the exported symbols, None where the image has no such export or the dump lacks the pages of its symbol table.
+    """
+
+    module: ElfModule
+    version: str
+    version_origin: str
+    commit: str | None
+    dac_table: int | None
+    descriptor: int | None
+
+    @property
+    def single_file(self) -> bool:
+        """Whether the runtime is linked into the program itself instead of lying in libcoreclr.so."""
+        return PurePosixPath(self.module.path).name != "libcoreclr.so"
+
+
+def find_coreclr(core: Core) -> FoundRuntime:
+    """The CoreCLR of the process. RuntimeNotFound says what the process is instead; UnsupportedRuntime when its version cannot be told."""
+    modules = elf_modules(core)
+    for module in sorted(modules, key=lambda module: PurePosixPath(module.path).name != "libcoreclr.so"):
+        if _is_coreclr(module):
+            version, origin, commit = _version(core, module)
+            return FoundRuntime(module, version, origin, commit, _symbol(module, "g_dacTable"), _symbol(module, "DotNetRuntimeContractDescriptor"))
+    raise RuntimeNotFound(_what_instead(core, modules))
+
+
+def _is_coreclr(module: ElfModule) -> bool:
+    """A contract descriptor alone is no proof: Native AOT images export one too since .NET 10."""
+    name = PurePosixPath(module.path).name
+    if name in ("libcoreclr.so", "libmscordaccore.so", "libmscordbi.so"):
+        return name == "libcoreclr.so"
+    return _symbol(module, "g_dacTable") is not None or _symbol(module, "coreclr_execute_assembly") is not None
+
+
+def _symbol(module: ElfModule, name: str) -> int | None:
+    """Address of a dynamic symbol; None when the image lacks it, and also when the dump lacks the pages of its symbol table."""
+    try:
+        return module.symbol(name)
+    except (Unreadable, Malformed):
+        return None
+
+
+def _what_instead(core: Core, modules: list[ElfModule]) -> str:
+    for module in modules:
+        if any(_symbol(module, name) is not None for name in NATIVE_AOT_EXPORTS):
+            return (
+                f"{core.path}: {module.path} is a Native AOT program: it has no CoreCLR, and its heap is laid out differently; "
+                "only programs run by CoreCLR can be read"
+            )
+    what = f"pid {core.process.pid}" if core.process.command is None else f"{core.process.command} (pid {core.process.pid})"
+    return f"{core.path}: no .NET runtime in {what}: none of its {len(modules)} images is libcoreclr.so or exports g_dacTable"
+
+
+def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
+    """Product version out of the image's version text (`@(#)Version 9.0.1125.51716 @Commit: ...`: patch and year in the third number).
+
+    The linker puts the text into .data or .rodata, so all of the image is searched. A dump without those pages still names the
+    shared framework's directory, whose name is the version.
+    """
+    ranges = [(module.base, module.end)]
+    for address in core.image.find_bytes(VERSION_MARK, ranges, MAXIMUM_VERSION_MARKS):
+        start = int(address)
+        present = core.image.readable_bytes(start, MAXIMUM_VERSION_BYTES)
+        match = VERSION.match(core.memory.bytes(start, present))
+        if match is not None:
+            major, minor, third = (int(match.group(i)) for i in (1, 2, 3))
+            commit = None if match.group(4) is None else match.group(4).decode("ascii")
+            return f"{major}.{minor}.{third // 100}", "image", commit
+    directory = PurePosixPath(module.path).parent.name
+    if re.fullmatch(r"\d+\.\d+\.\d+(-.+)?", directory):
+        return directory.split("-")[0], "path", None
+    raise UnsupportedRuntime(
+        f"{core.path}: the dump lacks the version text of {module.path} (build-id {module.build_id or 'unknown'}), "
+        "and its directory does not name a version; give the image with --binaries"
+    )
+
+
+def read_dac_table(core: Core, address: int, entry_count: int, entry_bytes: int, image_base: int) -> list[int]:
+    """Absolute addresses that g_dacTable holds, 0 where an entry is empty (a variable that this platform does not have).
+
+    Raises Unreadable when the dump lacks the table.
+    """
+    raw = core.memory.bytes(address, entry_count * entry_bytes)
+    values = np.frombuffer(raw, "<u4" if entry_bytes == 4 else "<u8").tolist()
+    if entry_bytes == 4:
+        return [image_base + value if value else 0 for value in values]
+    return [int(value) for value in values]
+

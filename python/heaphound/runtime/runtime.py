@@ -1,0 +1,130 @@
+"""One found CoreCLR: its module, version, layout bound to this dump, and what can be done with it."""
+
+from dataclasses import dataclass, field
+
+from heaphound.dump.core import Core
+from heaphound.dump.elf_modules import ElfModule
+from heaphound.dump.memory import Memory
+from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable, UnsupportedRuntime
+from heaphound.layouts.descriptor import read_descriptor
+from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
+from heaphound.layouts.schema import Layout
+from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
+from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
+from heaphound.runtime.self_checks import Ability, run_checks
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """CoreCLR in one dump. `version` is the product's (9.0.11), `layout_name` the data file it rests on (`coreclr-9.0-x64`).
+
+    `descriptor` is the address of the runtime's own contract descriptor if that was readable and used, else None: then
+    `descriptor_missing` says why, or is None where the version has none. `gc` is the GC's own description of itself.
+    """
+
+    core: Core = field(repr=False)
+    memory: Memory = field(repr=False)
+    layout: Layout = field(repr=False)
+    layout_name: str
+    version: str
+    commit: str | None
+    module: ElfModule
+    build_id: str | None
+    single_file: bool
+    descriptor: int | None
+    descriptor_missing: str | None
+    gc: GCVariables
+    abilities: tuple[Ability, ...]
+
+    @property
+    def server_gc(self) -> bool:
+        """Whether the server GC runs this process."""
+        return self.gc.server
+
+    def global_value(self, name: str) -> int:
+        """The pointer in a global variable of the runtime; LayoutError if its address is not known, Unreadable if it is not in the dump."""
+        return self.memory.pointer(self.layout.global_address(name))
+
+    def ability(self, name: str) -> Ability | None:
+        """The named ability, or None if no check is about it."""
+        return next((ability for ability in self.abilities if ability.name == name), None)
+
+
+def find_runtime(core: Core) -> Runtime:
+    """The CoreCLR of the process, with its layout bound and checked.
+
+    Raises RuntimeNotFound (native program, Native AOT), UnsupportedRuntime (no layout for its version, or the build does not agree
+    with it: the failed check is named), LayoutError or Unreadable when the way into the GC is missing from the dump.
+    """
+    found = find_coreclr(core)
+    build_id = found.module.build_id
+    source = layout_file(found.version, core.machine, build_id)
+    layout, dac_table = _bind_globals(core, source, found)
+    layout, descriptor, missing = _bind_descriptor(core.memory, layout, found)
+    try:
+        gc = find_gc_variables(core.memory, layout, dac_table)
+    except LayoutError as error:
+        raise UnsupportedRuntime(_refusal(found, source, error)) from error
+    abilities = tuple(run_checks(core.memory, layout))
+    for ability in abilities:
+        if ability.name == "heap walk" and ability.failed is not None:
+            raise UnsupportedRuntime(_refusal(found, source, LayoutError(ability.failed)))
+    return Runtime(
+        core=core,
+        memory=core.memory,
+        layout=layout,
+        layout_name=f"coreclr-{source.layout.version}-{core.machine}",
+        version=found.version,
+        commit=found.commit,
+        module=found.module,
+        build_id=build_id,
+        single_file=found.single_file,
+        descriptor=descriptor,
+        descriptor_missing=missing,
+        gc=gc,
+        abilities=abilities,
+    )
+
+
+def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[Layout, list[int]]:
+    """Addresses of the globals out of g_dacTable, which every createdump core holds."""
+    if found.dac_table is None:
+        raise LayoutError(
+            f"{core.path}: the dump lacks the symbol table of {found.module.path} (or it does not export g_dacTable); "
+            "give the image with --binaries"
+        )
+    shape = source.dac_table
+    try:
+        table = read_dac_table(core, found.dac_table, shape.entry_count, shape.entry_bytes, found.module.base)
+    except Unreadable as error:
+        raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}; give the image with --binaries") from error
+    addresses = {name: table[index] + added for name, (index, added) in shape.globals.items() if table[index]}
+    return source.layout.with_globals(addresses, "layout file"), table
+
+
+def _bind_descriptor(memory: Memory, layout: Layout, found: FoundRuntime) -> tuple[Layout, int | None, str | None]:
+    """The layout with the dump's own descriptor on top; without it, where the dump lacks those pages, the file serves alone."""
+    if found.descriptor is None:
+        return layout, None, None
+    try:
+        descriptor = read_descriptor(memory.bytes, found.descriptor)
+    except (Unreadable, Malformed) as error:
+        return layout, None, str(error)
+    moved = sorted(
+        name
+        for name, address in descriptor.addresses.items()
+        if layout.has_global(name) and layout.global_address(name) != address
+    )
+    if moved:
+        raise UnsupportedRuntime(
+            f"self-check g_dacTable: in this build of .NET {found.version} (build-id {found.module.build_id or 'unknown'}) "
+            f"the globals {', '.join(moved)} are not where the layout file has them: add an exception to the layout file"
+        )
+    return with_descriptor(layout, descriptor), found.descriptor, None
+
+
+def _refusal(found: FoundRuntime, source: LayoutFile, error: HeaphoundError) -> str:
+    return (
+        f"this build of .NET {found.version} (build-id {found.module.build_id or 'unknown'}) does not agree with the layout of "
+        f"{source.layout.version} made from {source.origin['build']}: {error}; add its layout as CONTRIBUTING.md describes"
+    )
