@@ -1,0 +1,174 @@
+//! `heaphound._core.Image`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::errors::OrRaise;
+use super::run::run_long;
+use crate::error::Result;
+use crate::find;
+use crate::image::Image;
+
+/// The memory of the dumped process.
+#[pyclass(frozen, name = "Image", module = "heaphound._core")]
+pub struct PyImage(pub Arc<Image>);
+
+type Gathered<'py, T> = (Bound<'py, PyArray1<T>>, Bound<'py, PyArray1<bool>>);
+
+#[pymethods]
+impl PyImage {
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        Image::open(&path).map(|image| Self(Arc::new(image))).or_raise(py)
+    }
+
+    #[getter]
+    fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    #[getter]
+    fn machine(&self) -> &'static str {
+        self.0.machine().name()
+    }
+
+    #[getter]
+    fn file_size_bytes(&self) -> u64 {
+        self.0.file_size()
+    }
+
+    #[getter]
+    fn expected_size_bytes(&self) -> u64 {
+        self.0.expected_size()
+    }
+
+    #[getter]
+    fn segments(&self) -> Vec<(u64, u64, u64, u64, u32)> {
+        let row = |s: &crate::elf::Segment| (s.address, s.size_in_file, s.size_in_memory, s.file_offset, s.flags);
+        self.0.segments().iter().map(row).collect()
+    }
+
+    #[getter]
+    fn notes(&self) -> Vec<(u64, u64)> {
+        self.0.notes().to_vec()
+    }
+
+    #[getter]
+    fn readable_ranges(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for piece in self.0.pieces() {
+            match ranges.last_mut() {
+                Some(last) if last.1 == piece.start => last.1 = piece.end,
+                _ => ranges.push((piece.start, piece.end)),
+            }
+        }
+        ranges
+    }
+
+    fn file_bytes<'py>(&self, py: Python<'py>, offset: u64, size: u64) -> PyResult<Bound<'py, PyBytes>> {
+        self.0.file_bytes(offset, size).map(|bytes| PyBytes::new(py, bytes)).or_raise(py)
+    }
+
+    fn read<'py>(&self, py: Python<'py>, address: u64, size: u64) -> PyResult<Bound<'py, PyBytes>> {
+        let slice = self.0.slice_at(address);
+        if let Some(bytes) = usize::try_from(size).ok().and_then(|size| slice.get(..size)) {
+            return Ok(PyBytes::new(py, bytes));
+        }
+        self.0.read(address, size).map(|bytes| PyBytes::new(py, &bytes)).or_raise(py)
+    }
+
+    fn readable_bytes(&self, address: u64, limit: u64) -> u64 {
+        self.0.readable_bytes(address, limit)
+    }
+
+    fn u8(&self, py: Python<'_>, address: u64) -> PyResult<u8> {
+        self.0.array(address).map(u8::from_le_bytes).or_raise(py)
+    }
+
+    fn u16(&self, py: Python<'_>, address: u64) -> PyResult<u16> {
+        self.0.array(address).map(u16::from_le_bytes).or_raise(py)
+    }
+
+    fn u32(&self, py: Python<'_>, address: u64) -> PyResult<u32> {
+        self.0.array(address).map(u32::from_le_bytes).or_raise(py)
+    }
+
+    fn u64(&self, py: Python<'_>, address: u64) -> PyResult<u64> {
+        self.0.array(address).map(u64::from_le_bytes).or_raise(py)
+    }
+
+    fn i32(&self, py: Python<'_>, address: u64) -> PyResult<i32> {
+        self.0.array(address).map(i32::from_le_bytes).or_raise(py)
+    }
+
+    fn i64(&self, py: Python<'_>, address: u64) -> PyResult<i64> {
+        self.0.array(address).map(i64::from_le_bytes).or_raise(py)
+    }
+
+    fn gather_u64<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> PyResult<Gathered<'py, u64>> {
+        gather(py, &addresses, |address| self.0.u64(address))
+    }
+
+    fn gather_u32<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> PyResult<Gathered<'py, u32>> {
+        gather(py, &addresses, |address| self.0.u32(address))
+    }
+
+    fn with_backing(&self, py: Python<'_>, path: PathBuf, mappings: Vec<(u64, u64, u64)>) -> PyResult<Self> {
+        self.0.with_backing(&path, &mappings).map(|image| Self(Arc::new(image))).or_raise(py)
+    }
+
+    fn with_bytes(&self, py: Python<'_>, address: u64, data: Vec<u8>) -> PyResult<Self> {
+        self.0.with_bytes(address, data).map(|image| Self(Arc::new(image))).or_raise(py)
+    }
+
+    #[pyo3(signature = (values, ranges, limit, progress=None))]
+    fn find_u64<'py>(
+        &self,
+        py: Python<'py>,
+        values: PyReadonlyArray1<'py, u64>,
+        ranges: Vec<(u64, u64)>,
+        limit: usize,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>)> {
+        let (image, values) = (self.0.clone(), values.as_array().to_vec());
+        let (addresses, indices) =
+            run_long(py, progress, move |monitor| find::find_u64(&image, &values, &ranges, limit, monitor))?;
+        Ok((addresses.into_pyarray(py), indices.into_pyarray(py)))
+    }
+
+    #[pyo3(signature = (needle, ranges, limit, progress=None))]
+    fn find_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        needle: Vec<u8>,
+        ranges: Vec<(u64, u64)>,
+        limit: usize,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let image = self.0.clone();
+        let found = run_long(py, progress, move |monitor| find::find_bytes(&image, &needle, &ranges, limit, monitor))?;
+        Ok(found.into_pyarray(py))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Image({:?}, {}, {} segments)", self.0.path(), self.0.machine().name(), self.0.segments().len())
+    }
+}
+
+/// Read one value at each address; where it is missing the flag is false and the value 0.
+fn gather<'py, T, F>(py: Python<'py>, addresses: &PyReadonlyArray1<'py, u64>, read: F) -> PyResult<Gathered<'py, T>>
+where
+    T: numpy::Element + Default + Send,
+    F: Fn(u64) -> Result<T> + Sync,
+{
+    let wanted = addresses.as_array().to_vec();
+    let (values, present): (Vec<T>, Vec<bool>) = py.detach(|| {
+        let one = |address: u64| read(address).map_or((T::default(), false), |value| (value, true));
+        wanted.into_iter().map(one).unzip()
+    });
+    Ok((values.into_pyarray(py), present.into_pyarray(py)))
+}

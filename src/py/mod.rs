@@ -1,0 +1,15 @@
+//! The Python face of the kernel. No other file of the crate knows Python.
+
+mod errors;
+mod image;
+mod run;
+
+use pyo3::prelude::*;
+
+/// `heaphound._core`
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<image::PyImage>()?;
+    Ok(())
+}
