@@ -1,0 +1,184 @@
+"""Files on disk in place of mapped bytes that the core lacks, after checking that they are the same files.
+
+Kernel cores and createdump's small modes leave out what can be read from the files that were mapped. Only what the
+process could not have changed is taken: read-only mappings and, for ELF images, the pages that the loader relocated and
+then protected. A file that is not the one that was mapped is refused; both are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heaphound.dump.core import Core
+from heaphound.dump.disk_file import DiskFile, FileFinder, NotUsable
+from heaphound.dump.elf_image import PAGE, PF_WRITE, PT_GNU_RELRO, ElfHeaders
+from heaphound.dump.elf_modules import ElfModule, elf_modules, group_mappings
+from heaphound.dump.memory import Memory
+from heaphound.dump.notes import MappedFile
+from heaphound.dump.ranges import Ranges, resident_ranges
+from heaphound.dump.relocations import read_relocations, relocate
+from heaphound.errors import Malformed
+from heaphound.limits import LIMITS
+
+if TYPE_CHECKING:
+    from heaphound._core import Image
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file whose bytes now stand where the core had none.
+
+    `checked_by`: "build-id", "resident bytes" (pages of it that the core holds are equal), or None: the dump holds
+    nothing to check it by, so that whoever gave the file answers for it.
+    """
+
+    path: str
+    file: str
+    size_bytes: int
+    checked_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file that was found for a mapping and not used. `reason` says why."""
+
+    path: str
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackingReport:
+    """What became of the mapped files of which the core lacks bytes; `not_found` are paths for which there was no file."""
+
+    attached: list[AttachedFile]
+    refused: list[RefusedFile]
+    not_found: list[str]
+
+
+def attach_binaries(core: Core, directories: Sequence[Path] = (), *, use_original_paths: bool = True) -> tuple[Core, BackingReport]:
+    """A core that reads absent read-only file bytes from disk, and the report of what was attached and refused.
+
+    Looked for, in this order: in each of `directories` the whole path (a system root), then the file's name anywhere
+    below it; then the original path. Raises `DumpError` for a directory that is none.
+    """
+    finder = FileFinder([Path(directory) for directory in directories], use_original_paths)
+    modules = {module.base: module for module in elf_modules(core)}
+    resident = resident_ranges(core.image)
+    writable = Ranges([(address, address + size) for address, _, size, _, flags in core.image.segments if flags & PF_WRITE])
+    image = core.image
+    report = BackingReport([], [], [])
+    for group in group_mappings(core.files):
+        path = group[0].path
+        if all(resident.covers(mapping.start, mapping.end) for mapping in group):
+            continue
+        job = _Job(core, modules.get(group[0].start), group, resident, writable)
+        candidates = list(finder.candidates(path))
+        for candidate in candidates:
+            try:
+                with DiskFile(candidate) as file:
+                    image, outcome = _attach(job, image, file)
+            except (NotUsable, Malformed) as error:
+                report.refused.append(RefusedFile(path, str(candidate), str(error)))
+                continue
+            report.attached.append(outcome)
+            break
+        if not candidates and path not in report.not_found:
+            report.not_found.append(path)
+    return replace(core, image=image, memory=Memory(image)), report
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One mapped file: its place in the process and what the core has of it."""
+
+    core: Core
+    module: ElfModule | None
+    group: list[MappedFile]
+    resident: Ranges
+    writable: Ranges
+
+
+def _attach(job: _Job, image: Image, file: DiskFile) -> tuple[Image, AttachedFile]:
+    headers = file.headers()
+    checked_by = _check_identity(job, file, headers)
+    if headers is None:
+        mappings = [(mapping.start, mapping.end - mapping.start, mapping.file_offset) for mapping in job.group]
+        relocated: list[tuple[int, bytes]] = []
+    else:
+        mappings = _read_only_loads(job, headers)
+        relocated = _relocated_pages(job, headers, file)
+    mappings = [(start, min(size, file.size_bytes - offset), offset) for start, size, offset in mappings if offset < file.size_bytes]
+    spans = [(start, start + size) for start, size, _ in mappings] + [(start, start + len(data)) for start, data in relocated]
+    added = sum(end - start for start, end in spans) - sum(job.resident.overlap(start, end) for start, end in spans)
+    if added <= 0:
+        raise NotUsable("it holds none of the bytes that the core lacks")
+    image = image.with_backing(str(file.path), mappings)
+    for address, data in relocated:
+        image = image.with_bytes(address, data)
+    return image, AttachedFile(job.group[0].path, str(file.path), added, checked_by)
+
+
+def _check_identity(job: _Job, file: DiskFile, headers: ElfHeaders | None) -> str | None:
+    """How the file was recognised as the mapped one. Raises `NotUsable` when it is another."""
+    if job.module is not None and headers is None:
+        raise NotUsable("it is no ELF image, the mapped file was one")
+    if job.module is not None and headers is not None and job.module.build_id is not None:
+        build_id = file.build_id(headers)
+        if build_id != job.module.build_id:
+            raise NotUsable(f"its build-id is {build_id or 'absent'}, that of the mapped file {job.module.build_id}")
+        return "build-id"
+    beyond = max(mapping.file_offset + mapping.end - mapping.start for mapping in job.group)
+    if beyond - file.size_bytes >= PAGE:
+        raise NotUsable(f"it has {file.size_bytes} bytes, the mapped file had more than {beyond - PAGE}")
+    return "resident bytes" if _equal_pages(job, file) else None
+
+
+def _equal_pages(job: _Job, file: DiskFile) -> int:
+    """How many read-only pages of the mapping the core holds, all of them equal to the file's. Raises `NotUsable` on the first other."""
+    compared = 0
+    for mapping in job.group:
+        for start, end in job.resident.within(mapping.start, mapping.end):
+            for page in range(-(-start // PAGE) * PAGE, end - PAGE + 1, PAGE):
+                offset = mapping.file_offset + page - mapping.start
+                if job.writable.overlap(page, page + PAGE) or offset + PAGE > file.size_bytes:
+                    continue
+                if file.read(offset, PAGE) != job.core.memory.bytes(page, PAGE):
+                    raise NotUsable(f"its bytes at {offset:#x} differ from those in the core at {page:#x}")
+                compared += 1
+                if compared == LIMITS.compared_pages:
+                    return compared
+    return compared
+
+
+def _read_only_loads(job: _Job, headers: ElfHeaders) -> list[tuple[int, int, int]]:
+    """(address, size, file offset) of the segments that the process could not write, whole pages as the loader maps them."""
+    bias = job.group[0].start - headers.first_address
+    found = []
+    for load in headers.loads:
+        if load.flags & PF_WRITE or not load.file_bytes:
+            continue
+        start = load.address & ~(PAGE - 1)
+        end = -(-(load.address + load.file_bytes) // PAGE) * PAGE
+        found.append((bias + start, end - start, load.offset - (load.address - start)))
+    return found
+
+
+def _relocated_pages(job: _Job, headers: ElfHeaders, file: DiskFile) -> list[tuple[int, bytes]]:
+    """The pages that the loader protected after relocating them, relocated again; unknown words are left out."""
+    protected = headers.first(PT_GNU_RELRO)
+    if protected is None:
+        return []
+    bias = job.group[0].start - headers.first_address
+    load = next((load for load in headers.loads if load.address <= protected.address < load.address + load.file_bytes), None)
+    if load is None:
+        return []
+    end = min(protected.address + protected.memory_bytes, load.address + load.file_bytes)
+    if job.resident.covers(bias + protected.address, bias + end):
+        return []
+    relocations = read_relocations(headers, lambda address, size: file.read_linked(headers, address, size), str(file.path))
+    data = file.read_linked(headers, protected.address, end - protected.address)
+    return [(bias + address, piece) for address, piece in relocate(data, protected.address, bias, relocations)]

@@ -1,0 +1,71 @@
+"""Who wrote a core, as far as its bytes show it: createdump (and which of its modes), the kernel, or gdb's gcore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heaphound.dump.notes import NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, MappedFile
+
+if TYPE_CHECKING:
+    from heaphound._core import Image
+
+# createdump adds a page of its own at this address, which no process can map
+# (src/coreclr/debug/createdump/specialdiaginfo.h; from .NET 7 on).
+_DIAGNOSTIC_PAGE = 0x7FFFFFF10000
+_DIAGNOSTIC_SIGNATURE = b"DIAGINFOHEADER"
+_EXECUTABLE, _WRITABLE = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """`program`: "createdump", "kernel", "gcore" or "unknown". `mode`: createdump's "full", "heap" or "mini" (normal and
+    triage cannot be told apart), None where the bytes do not show it. `evidence` says why, in words."""
+
+    program: str
+    mode: str | None
+    evidence: str
+
+    def __str__(self) -> str:
+        return self.program if self.mode is None else f"{self.program} ({self.mode})"
+
+
+def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[MappedFile]) -> Writer:
+    """Judge by createdump's own page, else by the order of the notes, which each writer fixes in its source."""
+    if image.readable_bytes(_DIAGNOSTIC_PAGE, 16) == 16 and image.read(_DIAGNOSTIC_PAGE, 14) == _DIAGNOSTIC_SIGNATURE:
+        mode, why = _createdump_mode(image, files)
+        return Writer("createdump", mode, f"its diagnostics page is there; {why}")
+    kinds = [kind for owner, kind in order if owner == "CORE"]
+    if kinds[:3] == [NT_PRPSINFO, NT_AUXV, NT_FILE]:
+        # dumpwriter.cpp: process info, auxv, mapped files, then the threads
+        mode, why = _createdump_mode(image, files)
+        return Writer("createdump", mode, f"the notes are in createdump's order; {why}")
+    if kinds[:2] == [NT_PRSTATUS, NT_PRPSINFO] and NT_SIGINFO in kinds[2:4]:
+        return Writer("kernel", None, "the notes are in the order of fs/binfmt_elf.c")
+    if kinds[:2] == [NT_PRPSINFO, NT_PRSTATUS] and NT_AUXV in kinds:
+        return Writer("gcore", None, "the notes are in the order of gdb's gcore")
+    return Writer("unknown", None, "the order of the notes is that of no known writer")
+
+
+def _createdump_mode(image: Image, files: Sequence[MappedFile]) -> tuple[str | None, str]:
+    """Full: libcoreclr's mappings are there byte by byte. Heap: of them, all that is writable. Mini: not even that."""
+    mappings = [file for file in files if file.path.rsplit("/", 1)[-1] == "libcoreclr.so"]
+    if not mappings:
+        return None, "no libcoreclr.so is mapped, so its mode does not show"
+    size = sum(file.end - file.start for file in mappings)
+    present = sum(_present(image, file.start, file.end) for file in mappings)
+    if present == size:
+        return "full", "all mapped bytes of libcoreclr.so are there"
+    data = mappings[-1]  # the linker puts the writable segment last
+    if _present(image, data.start, data.end) == data.end - data.start:
+        return "heap", f"of libcoreclr.so {present} of {size} bytes are there, all of its data among them"
+    return "mini", f"of libcoreclr.so {present} of {size} bytes are there, and not all of its data"
+
+
+def _present(image: Image, start: int, end: int) -> int:
+    return sum(
+        min(end, address + size) - max(start, address)
+        for address, size, _, _, _ in image.segments
+        if address < end and address + size > start
+    )
