@@ -26,5 +26,19 @@ class Limits:
     compared_pages: int = 256  # pages of a mapped file held against the file on disk: 1 MiB, no chance left for another build
     glibc_arenas: int = 65_536  # glibc makes at most 8 arenas a core (malloc/arena.c, narenas_limit)
 
+    # types: heaphound.runtime
+    assemblies: int = 1_000_000  # of one process; plugin hosts that leak load contexts reach some 100,000
+    metadata_bytes: int = 1 << 28  # of one module; the largest known have some 40 MB
+    lookup_map_blocks: int = 4_096  # of one Module map; each block doubles what a dynamic module holds
+    hash_buckets: int = 1 << 24  # of one class hash table; a table of a million instantiations has a few million
+    loaded_types: int = 1 << 24  # of one process; the largest services load some 200,000
+    type_parents: int = 4_096  # depth of inheritance; deep frameworks reach 20
+    generic_arguments: int = 4_096  # of one type; the language has no bound, tools write up to 17
+    type_nesting: int = 64  # arrays of generics of arrays ...; bounded by what a name can still be read as
+    struct_nesting: int = 32  # value types inside value types; deep state machines reach 10
+    array_rank: int = 32  # the runtime's own bound (MAX_RANK)
+    fields_of_type: int = 65_535  # the runtime's own bound on FieldDescs of one class (16 bits)
+    invocation_list: int = 1 << 28  # delegates in one multicast list; a leak reaches tens of millions
+
 
 LIMITS = Limits()
