@@ -1,0 +1,124 @@
+"""Ready-to-run (ahead-of-time compiled) code of one image: from an address to the method whose code it is, from the file format alone.
+
+Source: docs/design/coreclr/botr/readytorun-format.md, src/coreclr/inc/readytorun.h; the same from 3.0 to 10.0. The image names every method
+that it has code for, also those that never ran.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from struct import unpack, unpack_from
+
+from heaphound.errors import LimitExceeded, Malformed
+from heaphound.runtime.native_format import NativeReader, array_elements, entry_point, hashtable_entries
+from heaphound.runtime.pe import PEImage
+from heaphound.runtime.ready_to_run_signatures import skip_method_signature
+
+_SIGNATURE = b"RTR\0"
+_RUNTIME_FUNCTIONS = 102
+_METHODDEF_ENTRY_POINTS = 103
+_DELAY_LOAD_THUNKS = 106
+_INSTANCE_ENTRY_POINTS = 109
+_MAXIMUM_SECTIONS = 1024  # the format knows about 25 kinds
+_RUNTIME_FUNCTION_BYTES = 12  # x64: begin, end and unwind RVA (5 bytes of size are not used on Unix)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMethod:
+    """Code of a method in an image. Exactly one of `rid` (its MethodDef row) and `signature` (an instantiation, encoded) is not None."""
+
+    start: int
+    """Address of its first instruction."""
+    rid: int | None
+    signature: bytes | None
+
+
+class ReadyToRunImage:
+    """The ready-to-run part of one image. Tables are decoded at the first question and kept."""
+
+    def __init__(self, image: PEImage) -> None:
+        self._image = image
+        self.sections = _read_sections(image)
+        self._begins: tuple[int, ...] | None = None
+        self._ends: tuple[int, ...] = ()
+        self._entries: dict[int, int | bytes] | None = None
+        self._entry_indices: list[int] = []
+
+    def method_at(self, address: int) -> CompiledMethod | None:
+        """The method whose code (funclets too) holds `address`; None outside of code. Raises Malformed, Unreadable."""
+        begins = self._functions()
+        index = bisect_right(begins, address - self._image.base) - 1
+        if index < 0 or address - self._image.base >= self._end(index):
+            return None
+        entries = self._entry_points()
+        at = bisect_right(self._entry_indices, index) - 1
+        if at < 0:
+            return None
+        first = self._entry_indices[at]
+        named = entries[first]
+        start = self._image.base + begins[first]
+        return CompiledMethod(start, named, None) if isinstance(named, int) else CompiledMethod(start, None, named)
+
+    def method_size(self, method: CompiledMethod) -> int:
+        """Bytes from the method's start to the end of its last funclet, alignment left out."""
+        self._functions()
+        self._entry_points()
+        begins = self._functions()
+        first = bisect_right(begins, method.start - self._image.base) - 1
+        following = bisect_right(self._entry_indices, first)
+        behind = self._entry_indices[following] if following < len(self._entry_indices) else len(begins)
+        return self._end(behind - 1) - begins[first]
+
+    def method_count(self) -> int:
+        """How many methods and instantiations the image has code for."""
+        return len(self._entry_points())
+
+    def is_delay_load_thunk(self, address: int) -> bool:
+        """Whether the address lies among the thunks through which code calls methods that may not be prepared yet."""
+        rva, size = self.sections.get(_DELAY_LOAD_THUNKS, (0, 0))
+        return rva <= address - self._image.base < rva + size
+
+    def _end(self, index: int) -> int:
+        return self._ends[index]
+
+    def _functions(self) -> tuple[int, ...]:
+        if self._begins is None:
+            rva, size = self.sections.get(_RUNTIME_FUNCTIONS, (0, 0))
+            count = size // _RUNTIME_FUNCTION_BYTES
+            words = unpack(f"<{3 * count}I", self._image.read(rva, _RUNTIME_FUNCTION_BYTES * count)) if count else ()
+            begins = words[0::3]
+            if any(second < first for first, second in zip(begins, begins[1:], strict=False)):
+                raise Malformed(f"the code ranges of the image at {self._image.base:#x} are not in ascending order")
+            self._ends, self._begins = words[1::3], begins
+        return self._begins
+
+    def _entry_points(self) -> dict[int, int | bytes]:
+        """Index of a first RUNTIME_FUNCTION to MethodDef row or encoded instantiation."""
+        if self._entries is None:
+            entries: dict[int, int | bytes] = {}
+            if _METHODDEF_ENTRY_POINTS in self.sections:
+                reader = NativeReader(self._image.read(*self.sections[_METHODDEF_ENTRY_POINTS]))
+                for index, payload in array_elements(reader):
+                    entries[entry_point(reader, payload)] = index + 1
+            if _INSTANCE_ENTRY_POINTS in self.sections:
+                reader = NativeReader(self._image.read(*self.sections[_INSTANCE_ENTRY_POINTS]))
+                for payload in hashtable_entries(reader):
+                    signature_end = skip_method_signature(reader.data, payload)
+                    entries[entry_point(reader, signature_end)] = reader.data[payload:signature_end]
+            self._entries = entries
+            self._entry_indices = sorted(entries)
+        return self._entries
+
+
+def _read_sections(image: PEImage) -> dict[int, tuple[int, int]]:
+    """Section kind to (RVA, size in bytes) out of the READYTORUN_HEADER. Raises Malformed when the image has none."""
+    directory = image.managed_native_header
+    if directory is None:
+        raise Malformed(f"the image at {image.base:#x} has no ready-to-run header")
+    header = image.read(directory[0], 16)
+    (count,) = unpack_from("<I", header, 12)
+    if header[:4] != _SIGNATURE:
+        raise Malformed(f"the native header of the image at {image.base:#x} is {header[:4].hex()}, not ready-to-run")
+    if count > _MAXIMUM_SECTIONS:
+        raise LimitExceeded(f"the image at {image.base:#x} claims {count} ready-to-run sections")
+    raw = image.read(directory[0] + 16, 12 * count)
+    return {kind: (rva, size) for kind, rva, size in (unpack_from("<III", raw, 12 * index) for index in range(count))}
