@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heaphound.dump.glibc import find_arena_heaps
+from heaphound.dump.memory import Memory
 from heaphound.dump.notes import NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, MappedFile
+from heaphound.dump.ranges import resident_ranges
 
 if TYPE_CHECKING:
     from heaphound._core import Image
 
 # createdump adds a page of its own at this address, which no process can map
 # (src/coreclr/debug/createdump/specialdiaginfo.h; from .NET 7 on).
-_DIAGNOSTIC_PAGE = 0x7FFFFFF10000
+DIAGNOSTIC_PAGE = 0x7FFFFFF10000
 _DIAGNOSTIC_SIGNATURE = b"DIAGINFOHEADER"
-_EXECUTABLE, _WRITABLE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Writer:
 
 def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[MappedFile]) -> Writer:
     """Judge by createdump's own page, else by the order of the notes, which each writer fixes in its source."""
-    if image.readable_bytes(_DIAGNOSTIC_PAGE, 16) == 16 and image.read(_DIAGNOSTIC_PAGE, 14) == _DIAGNOSTIC_SIGNATURE:
+    if image.readable_bytes(DIAGNOSTIC_PAGE, 16) == 16 and image.read(DIAGNOSTIC_PAGE, 14) == _DIAGNOSTIC_SIGNATURE:
         mode, why = _createdump_mode(image, files)
         return Writer("createdump", mode, f"its diagnostics page is there; {why}")
     kinds = [kind for owner, kind in order if owner == "CORE"]
@@ -49,23 +51,20 @@ def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[
 
 
 def _createdump_mode(image: Image, files: Sequence[MappedFile]) -> tuple[str | None, str]:
-    """Full: libcoreclr's mappings are there byte by byte. Heap: of them, all that is writable. Mini: not even that."""
+    """Full: libcoreclr is there byte by byte. Heap: not that, but whole heaps of malloc, which the smaller modes cut to single pages."""
     mappings = [file for file in files if file.path.rsplit("/", 1)[-1] == "libcoreclr.so"]
     if not mappings:
         return None, "no libcoreclr.so is mapped, so its mode does not show"
+    resident = resident_ranges(image)
     size = sum(file.end - file.start for file in mappings)
-    present = sum(_present(image, file.start, file.end) for file in mappings)
+    present = sum(resident.overlap(file.start, file.end) for file in mappings)
     if present == size:
         return "full", "all mapped bytes of libcoreclr.so are there"
-    data = mappings[-1]  # the linker puts the writable segment last
-    if _present(image, data.start, data.end) == data.end - data.start:
-        return "heap", f"of libcoreclr.so {present} of {size} bytes are there, all of its data among them"
-    return "mini", f"of libcoreclr.so {present} of {size} bytes are there, and not all of its data"
-
-
-def _present(image: Image, start: int, end: int) -> int:
-    return sum(
-        min(end, address + size) - max(start, address)
-        for address, size, _, _, _ in image.segments
-        if address < end and address + size > start
-    )
+    found = f"of libcoreclr.so {present} of {size} bytes are there"
+    heaps = find_arena_heaps(Memory(image), resident)
+    if not heaps:
+        return None, f"{found}, and malloc's arenas, by which the smaller modes differ, are not found"
+    whole = sum(resident.covers(heap.start, heap.end) for heap in heaps)
+    if whole == len(heaps):
+        return "heap", f"{found}, and all of malloc's {len(heaps)} arena heaps"
+    return "mini", f"{found}, and {whole} of malloc's {len(heaps)} arena heaps"

@@ -1,0 +1,109 @@
+"""What a core itself tells of its address ranges, without any knowledge of .NET."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from heaphound.dump.core import Core
+from heaphound.dump.elf_image import PF_WRITE
+from heaphound.dump.elf_modules import ElfModule, elf_modules
+from heaphound.dump.glibc import find_arena_heaps, is_main_heap, mapped_chunks
+from heaphound.dump.ranges import Range, Ranges, resident_ranges
+from heaphound.dump.region import (
+    DUMP_WRITER,
+    FILE_MAPS,
+    GLIBC_ARENAS,
+    GLIBC_MAIN_HEAP,
+    GLIBC_MAPPED,
+    IMAGES,
+    INACCESSIBLE,
+    KERNEL,
+    STACKS,
+    Label,
+)
+from heaphound.dump.stacks import thread_stacks
+from heaphound.dump.writer import DIAGNOSTIC_PAGE
+
+_AT_PHDR = 3
+_VSYSCALL = 0xFFFFFFFFFF600000  # arch/x86/include/uapi/asm/vsyscall.h
+_IMAGE_SUFFIXES = (".dll", ".exe", ".so")
+
+
+def native_ranges(core: Core) -> list[Label]:
+    """Labels for `account`, the most certain first: kernel pages, files, stacks, the native heap."""
+    modules = elf_modules(core)
+    labels = [*_kernel_pages(core, modules), *_file_labels(core, modules)]
+    anonymous = _anonymous(core, labels)
+    labels.extend(Label(heap.start, heap.end, GLIBC_ARENAS, f"{heap.arena:#x}") for heap in find_arena_heaps(core.memory, anonymous))
+    # Arenas stand before stacks: both can lie in one run of writable pages, and the arena's header says where it is.
+    labels.extend(Label(stack.start, stack.end, STACKS, f"thread {stack.os_id}") for stack in thread_stacks(core, anonymous))
+    labels.extend(_main_heap(core, modules, anonymous))
+    rest = _subtract(anonymous, labels)
+    for start, end in rest:
+        labels.extend(Label(*chunk, GLIBC_MAPPED) for chunk in mapped_chunks(core.memory, start, end))
+    closed = (segment for segment in core.image.segments if segment[4] & 7 == 0)
+    labels.extend(Label(address, address + size, INACCESSIBLE) for address, size, _, _, _ in closed)
+    return labels
+
+
+def _kernel_pages(core: Core, modules: list[ElfModule]) -> Iterator[Label]:
+    if core.writer.program == "createdump":
+        yield Label(DIAGNOSTIC_PAGE, DIAGNOSTIC_PAGE + 4096, DUMP_WRITER)
+    yield Label(_VSYSCALL, _VSYSCALL + 4096, KERNEL, "[vsyscall]")
+    for module in modules:
+        if not module.mappings:
+            yield Label(module.base, module.end, KERNEL, module.path)
+
+
+def _file_labels(core: Core, modules: list[ElfModule]) -> Iterator[Label]:
+    """Mapped files; ELF images with their zero-initialised data behind the last mapping."""
+    bases = {mapping.start for module in modules for mapping in module.mappings}
+    for file in core.files:
+        name = file.path.removesuffix(" (deleted)")
+        image = file.start in bases or name.endswith(_IMAGE_SUFFIXES)
+        yield Label(file.start, file.end, IMAGES if image else FILE_MAPS, file.path)
+    for module in modules:
+        if module.headers is not None and module.mappings:
+            end = module.base + module.headers.span_bytes
+            following = min((file.start for file in core.files if file.start >= module.end), default=end)
+            if module.end < min(end, following):
+                yield Label(module.end, min(end, following), IMAGES, module.path)
+
+
+def _anonymous(core: Core, labels: list[Label]) -> Ranges:
+    """Resident, writable, and claimed by no label so far."""
+    resident = resident_ranges(core.image)
+    writable = [
+        part for address, size, _, _, flags in core.image.segments if flags & PF_WRITE for part in resident.within(address, address + size)
+    ]
+    return Ranges(_subtract(Ranges(writable), labels))
+
+
+def _main_heap(core: Core, modules: list[ElfModule], anonymous: Ranges) -> Iterator[Label]:
+    """The brk heap: the first anonymous range behind the program, before any other file, that begins as malloc's heap does.
+
+    With address randomisation the kernel leaves a gap of up to 32 MiB, for position-independent programs up to 1 GiB,
+    behind the program (arch_randomize_brk).
+    """
+    program_header = core.auxv.get(_AT_PHDR)
+    program = next((module for module in modules if program_header is not None and module.base <= program_header < module.end), None)
+    if program is None:
+        return
+    following = min((file.start for file in core.files if file.start >= program.end), default=1 << 64)
+    for start, end in anonymous.within(program.end, min(following, program.end + (2 << 30))):
+        if is_main_heap(core.memory, start):
+            yield Label(start, end, GLIBC_MAIN_HEAP)
+            return
+
+
+def _subtract(ranges: Ranges, labels: list[Label]) -> list[Range]:
+    claimed = Ranges((label.start, label.end) for label in labels)
+    rest: list[Range] = []
+    for start, end in ranges:
+        for used_start, used_end in claimed.within(start, end):
+            if used_start > start:
+                rest.append((start, used_start))
+            start = used_end
+        if start < end:
+            rest.append((start, end))
+    return rest
