@@ -1,6 +1,7 @@
 """Allocation contexts: stretches of the heap handed to a thread for its next objects, holding none yet."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed, Unreadable
@@ -22,10 +23,8 @@ def allocation_contexts(runtime: Runtime, of_generations: Iterable[tuple[int, in
         except Unreadable:
             continue
     if layout.has_global("GlobalAllocContext"):
-        try:
+        with suppress(Unreadable):
             pairs.add(_pair(memory, layout, layout.global_address("GlobalAllocContext")))
-        except Unreadable:
-            pass
     found = sorted(pair for pair in pairs if pair[0])
     for start, end in found:
         if end < start:

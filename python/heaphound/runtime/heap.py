@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import LayoutError, LimitExceeded, Malformed, Unreadable
@@ -213,9 +214,7 @@ def _generations(runtime: Runtime, table: int) -> tuple[Generation, ...]:
     return tuple(found)
 
 
-def _read_segments(
-    memory: Memory, layout: Layout, heap: SubHeap, regions: bool, segments: list[Segment], gaps: list[HeapGap]
-) -> None:
+def _read_segments(memory: Memory, layout: Layout, heap: SubHeap, regions: bool, segments: list[Segment], gaps: list[HeapGap]) -> None:
     """All segments of one heap. Under segments, generations 0 and 1 lie in the ephemeral one, the last in generation 2's list."""
     numbers = range(len(heap.generations)) if regions else range(2, len(heap.generations))
     for number in numbers:
@@ -246,12 +245,9 @@ def _segment(memory: Memory, layout: Layout, heap: SubHeap, number: int, address
     frozen = bool(flags & layout.constant("HeapSegmentFlags.ReadOnly"))
     kind = "Frozen" if frozen else "Ephemeral" if ephemeral and not regions else KINDS[number]
     generation = None if kind == "Ephemeral" else min(number, 2)
-    if generation is None:
-        ranges = _ephemeral_ranges(heap, start, end)
-    else:
-        ranges = ((generation, start, end),) if end > start else ()
+    ranges = _ephemeral_ranges(heap, start, end) if generation is None else ((generation, start, end),)
     committed_start = start & ~(PAGE_BYTES - 1) if regions or frozen else address
-    return Segment(address, start, end, committed_start, committed, reserved, kind, generation, heap.index, flags, ranges)
+    return Segment(address, start, end, committed_start, committed, reserved, kind, generation, heap.index, flags, _with_objects(ranges))
 
 
 def _ephemeral_ranges(heap: SubHeap, start: int, end: int) -> tuple[tuple[int, int, int], ...]:
@@ -259,11 +255,14 @@ def _ephemeral_ranges(heap: SubHeap, start: int, end: int) -> tuple[tuple[int, i
     first, second = heap.generations[1].allocation_start, heap.generations[0].allocation_start
     if first is None or second is None or not start <= first <= second <= end:
         raise Malformed(f"the ephemeral generations' starts are not in [{start:#x}, {end:#x}]")
-    ranges = ((2, start, first), (1, first, second), (0, second, end))
+    return ((2, start, first), (1, first, second), (0, second, end))
+
+
+def _with_objects(ranges: tuple[tuple[int, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
     return tuple(entry for entry in ranges if entry[2] > entry[1])
 
 
 def _check_order(segments: list[Segment]) -> None:
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         if before.end > after.start:
             raise Malformed(f"segments {before.address:#x} and {after.address:#x} overlap at {after.start:#x}")

@@ -44,7 +44,8 @@ def find_coreclr(core: Core) -> FoundRuntime:
     for module in sorted(modules, key=lambda module: PurePosixPath(module.path).name != "libcoreclr.so"):
         if _is_coreclr(module):
             version, origin, commit = _version(core, module)
-            return FoundRuntime(module, version, origin, commit, _symbol(module, "g_dacTable"), _symbol(module, "DotNetRuntimeContractDescriptor"))
+            table, descriptor = _symbol(module, "g_dacTable"), _symbol(module, "DotNetRuntimeContractDescriptor")
+            return FoundRuntime(module, version, origin, commit, table, descriptor)
     raise RuntimeNotFound(_what_instead(core, modules))
 
 
@@ -109,4 +110,3 @@ def read_dac_table(core: Core, address: int, entry_count: int, entry_bytes: int,
     if entry_bytes == 4:
         return [image_base + value if value else 0 for value in values]
     return [int(value) for value in values]
-

@@ -97,7 +97,7 @@ def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[
     try:
         table = read_dac_table(core, found.dac_table, shape.entry_count, shape.entry_bytes, found.module.base)
     except Unreadable as error:
-        raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}; give the image with --binaries") from error
+        raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}") from error
     addresses = {name: table[index] + added for name, (index, added) in shape.globals.items() if table[index]}
     return source.layout.with_globals(addresses, "layout file"), table
 
@@ -111,9 +111,7 @@ def _bind_descriptor(memory: Memory, layout: Layout, found: FoundRuntime) -> tup
     except (Unreadable, Malformed) as error:
         return layout, None, str(error)
     moved = sorted(
-        name
-        for name, address in descriptor.addresses.items()
-        if layout.has_global(name) and layout.global_address(name) != address
+        name for name, address in descriptor.addresses.items() if layout.has_global(name) and layout.global_address(name) != address
     )
     if moved:
         raise UnsupportedRuntime(
