@@ -1,0 +1,108 @@
+"""Stubs by which methods are called before (or instead of) their code: which MethodDesc they stand for, or where they jump.
+
+A pointer to a method is mostly a pointer to its precode, also long after the method was compiled. Sources: src/coreclr/vm/amd64/cgencpu.h,
+vm/precode.h, vm/callcounting.h and amd64 stub sources of 6.0 to 10.0: until 6.0 a stub carries its data in the instructions ("inline"), since
+7.0 in a page at a fixed distance ("data-page") that the instructions address relative to themselves.
+"""
+
+from dataclasses import dataclass
+from struct import unpack_from
+from typing import Literal
+
+from heaphound.dump.memory import Memory
+from heaphound.errors import Unreadable
+from heaphound.layouts.schema import Layout
+
+StubKind = Literal["precode", "jump", "call-counting", "shuffle-thunk", "virtual-call"]
+
+_STUB_BYTES = 40  # the longest pattern below
+_FIXUP_BYTES = 8
+_FIXUP_TYPES = (0x5E, 0x5F)  # before and after the method was prepared (cgencpu.h, FixupPrecode)
+_SHUFFLE_START = bytes.fromhex("488bc44989fb")  # mov rax, rsp; mov r11, rdi (the delegate)
+
+
+@dataclass(frozen=True, slots=True)
+class StubCode:
+    """What the instructions of a stub say. At most one of `method_desc`, `target` and `token` is not None."""
+
+    kind: StubKind
+    method_desc: int | None = None
+    target: int | None = None
+    """Address that the stub jumps to."""
+    token: int | None = None
+    """Dispatch token of a virtual-call stub: type id in the high half (0: the object's own class), slot in the low."""
+
+
+def decode_stub(memory: Memory, layout: Layout, address: int) -> StubCode | None:
+    """The stub at `address`; None when its instructions are none of those known. Raises Unreadable when data that they name is missing."""
+    present = memory.image.readable_bytes(address, _STUB_BYTES) if 0 <= address < 1 << 64 else 0
+    if present < _FIXUP_BYTES:
+        return None
+    code = memory.bytes(address, present) + bytes(_STUB_BYTES - present)
+    if code.startswith(_SHUFFLE_START):
+        return StubCode("shuffle-thunk")
+    own = _inline(memory, layout, address, code) if layout.contract("Precodes") == "inline" else _paged(memory, address, code)
+    return own or _jump(memory, address, code)
+
+
+def _paged(memory: Memory, address: int, code: bytes) -> StubCode | None:
+    if code.startswith(b"\xff\x25") and code[6:9] == b"\x4c\x8b\x15" and code[13:15] == b"\xff\x25":  # FixupPrecode
+        return StubCode("precode", method_desc=_relative_value(memory, address + 6, code[6:], 3))
+    if code.startswith(b"\x4c\x8b\x15") and code[7:9] == b"\xff\x25":  # StubPrecode, or the second entry of a FixupPrecode
+        return StubCode("precode", method_desc=_relative_value(memory, address, code, 3))
+    if code.startswith(b"\x48\x8b\x05") and code[7:11] == b"\x66\xff\x08\x74":  # CallCountingStub: count down, then one of two jumps
+        return StubCode("call-counting", target=_relative_value(memory, address + 12, code[12:], 2))
+    if code.startswith(b"\xff\x35") and code[6:8] == b"\xff\x25":  # LookupStub: push the token, jump to the resolver
+        return StubCode("virtual-call", token=_relative_value(memory, address, code, 2))
+    return None
+
+
+def _inline(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCode | None:
+    if code[0] in (0xE8, 0xE9) and code[5] in _FIXUP_TYPES:
+        return StubCode("precode", method_desc=_fixup_method_desc(memory, layout, address, code))
+    if code.startswith(b"\x49\xba") and code[10] in (0x40, 0x48) and code[11] == 0xE9:  # StubPrecode, NDirectImportPrecode
+        return StubCode("precode", method_desc=_u64(code, 2))
+    if code.startswith(bytes.fromhex("90488bc7488bfe488bf090e9")):  # ThisPtrRetBufPrecode
+        return StubCode("precode", method_desc=_u64(code, 16))
+    if code.startswith(b"\x48\xb8") and code[10:15] == b"\x66\xff\x08\x0f\x85":  # CallCountingStubShort
+        return StubCode("call-counting", target=address + 19 + _i32(code, 15))
+    if code.startswith(b"\x48\xb8") and code[10:14] == b"\x66\xff\x08\x74" and code[15:17] == b"\x48\xb8":  # CallCountingStubLong
+        return StubCode("call-counting", target=_u64(code, 17))
+    if code[10:11] == b"\x50" and code.startswith(b"\x48\xb8") and code[11:13] == b"\x48\xb8":  # LookupStub
+        return StubCode("virtual-call", token=_u64(code, 2))
+    return None
+
+
+def _fixup_method_desc(memory: Memory, layout: Layout, address: int, code: bytes) -> int:
+    """A chunk of FixupPrecodes ends with the address of the first MethodDesc; each knows its place and its MethodDesc's."""
+    method_index, precode_index = code[6], code[7]
+    base = memory.pointer(address + (precode_index + 1) * _FIXUP_BYTES)
+    return base + method_index * layout.constant("MethodDescAlignment")
+
+
+def _jump(memory: Memory, address: int, code: bytes) -> StubCode | None:
+    if code[0] == 0xE9:
+        return StubCode("jump", target=address + 5 + _i32(code, 1))
+    if code.startswith(b"\xff\x25"):
+        return StubCode("jump", target=_relative_value(memory, address, code, 2))
+    if code.startswith(b"\x48\xb8") and code[10:12] == b"\xff\xe0":
+        return StubCode("jump", target=_u64(code, 2))
+    if code.startswith(b"\x48\xb8") and code[10:15] == b"\x48\x39\x07\x0f\x85" and code[19:21] == b"\x48\xb8":  # DispatchStub
+        return StubCode("virtual-call", target=_u64(code, 21))
+    return None
+
+
+def _relative_value(memory: Memory, address: int, code: bytes, displacement_at: int) -> int:
+    """The pointer that an instruction with a 32-bit displacement as its last operand addresses."""
+    at = address + displacement_at + 4 + _i32(code, displacement_at)
+    if not 0 <= at < 1 << 64:
+        raise Unreadable(address, _STUB_BYTES, "a stub that addresses memory outside the address space")
+    return memory.pointer(at)
+
+
+def _i32(code: bytes, offset: int) -> int:
+    return int(unpack_from("<i", code, offset)[0])
+
+
+def _u64(code: bytes, offset: int) -> int:
+    return int(unpack_from("<Q", code, offset)[0])
