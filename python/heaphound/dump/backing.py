@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from heaphound.dump.core import Core
 from heaphound.dump.disk_file import DiskFile, FileFinder, NotUsable
 from heaphound.dump.elf_image import PAGE, PF_WRITE, PT_GNU_RELRO, ElfHeaders
-from heaphound.dump.elf_modules import ElfModule, elf_modules, group_mappings
+from heaphound.dump.elf_modules import ElfModule, elf_modules
 from heaphound.dump.memory import Memory
 from heaphound.dump.notes import MappedFile
+from heaphound.dump.pe_sections import PeSection, read_pe_sections
 from heaphound.dump.ranges import Ranges, resident_ranges
 from heaphound.dump.relocations import read_relocations, relocate
 from heaphound.errors import Malformed
@@ -25,6 +26,8 @@ from heaphound.limits import LIMITS
 
 if TYPE_CHECKING:
     from heaphound._core import Image
+
+_NO_FILES = ("/memfd:", "/dev/", "/SYSV", "/anon_hugepage", "anon_inode:", "[")  # names of memory that no file on disk holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,78 +63,89 @@ class BackingReport:
 
 
 def attach_binaries(core: Core, directories: Sequence[Path] = (), *, use_original_paths: bool = True) -> tuple[Core, BackingReport]:
-    """A core that reads absent read-only file bytes from disk, and the report of what was attached and refused.
+    """A core that reads absent read-only bytes of ELF and PE images from disk, and the report of what was attached and refused.
 
     Looked for, in this order: in each of `directories` the whole path (a system root), then the file's name anywhere
     below it; then the original path. Raises `DumpError` for a directory that is none.
     """
     finder = FileFinder([Path(directory) for directory in directories], use_original_paths)
-    modules = {module.base: module for module in elf_modules(core)}
-    resident = resident_ranges(core.image)
-    writable = Ranges([(address, address + size) for address, _, size, _, flags in core.image.segments if flags & PF_WRITE])
     image = core.image
     report = BackingReport([], [], [])
-    for group in group_mappings(core.files):
-        path = group[0].path
-        if all(resident.covers(mapping.start, mapping.end) for mapping in group):
-            continue
-        job = _Job(core, modules.get(group[0].start), group, resident, writable)
-        candidates = list(finder.candidates(path))
+    for job in _jobs(core):
+        candidates = list(finder.candidates(job.path))
         for candidate in candidates:
             try:
                 with DiskFile(candidate) as file:
                     image, outcome = _attach(job, image, file)
             except (NotUsable, Malformed) as error:
-                report.refused.append(RefusedFile(path, str(candidate), str(error)))
+                report.refused.append(RefusedFile(job.path, str(candidate), str(error)))
                 continue
             report.attached.append(outcome)
             break
-        if not candidates and path not in report.not_found:
-            report.not_found.append(path)
+        if not candidates and job.path not in report.not_found:
+            report.not_found.append(job.path)
     return replace(core, image=image, memory=Memory(image)), report
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One mapped file: its place in the process and what the core has of it."""
+    """One mapped image: `module` for an ELF image, else all mappings of one path; and what the core has of it."""
 
     core: Core
+    path: str
     module: ElfModule | None
-    group: list[MappedFile]
+    mappings: Sequence[MappedFile]
     resident: Ranges
     writable: Ranges
 
 
+def _jobs(core: Core) -> list[_Job]:
+    """The mapped files that are, or may be, images and lack bytes in the core."""
+    resident = resident_ranges(core.image)
+    writable = Ranges((address, address + size) for address, _, size, _, flags in core.image.segments if flags & PF_WRITE)
+    modules = [module for module in elf_modules(core) if module.mappings]
+    of_modules = {mapping for module in modules for mapping in module.mappings}
+    others: dict[str, list[MappedFile]] = {}
+    for file in core.files:
+        if file not in of_modules and not file.path.startswith(_NO_FILES):
+            others.setdefault(file.path, []).append(file)
+    jobs = [_Job(core, module.path, module, module.mappings, resident, writable) for module in modules]
+    jobs.extend(_Job(core, path, None, mappings, resident, writable) for path, mappings in others.items())
+    return [job for job in jobs if not all(resident.covers(mapping.start, mapping.end) for mapping in job.mappings)]
+
+
 def _attach(job: _Job, image: Image, file: DiskFile) -> tuple[Image, AttachedFile]:
     headers = file.headers()
-    checked_by = _check_identity(job, file, headers)
+    relocated: list[tuple[int, bytes]] = []
     if headers is None:
-        mappings = [(mapping.start, mapping.end - mapping.start, mapping.file_offset) for mapping in job.group]
-        relocated: list[tuple[int, bytes]] = []
+        sections = read_pe_sections(file)
+        if sections is None or job.module is not None:
+            raise NotUsable("it is neither an ELF nor a PE image" if job.module is None else "it is no ELF image, the mapped file was one")
+        checked_by = _check_identity(job, file, None)
+        mappings = _read_only_mappings(job, file, sections)
     else:
+        checked_by = _check_identity(job, file, headers)
         mappings = _read_only_loads(job, headers)
         relocated = _relocated_pages(job, headers, file)
     mappings = [(start, min(size, file.size_bytes - offset), offset) for start, size, offset in mappings if offset < file.size_bytes]
     spans = [(start, start + size) for start, size, _ in mappings] + [(start, start + len(data)) for start, data in relocated]
-    added = sum(end - start for start, end in spans) - sum(job.resident.overlap(start, end) for start, end in spans)
+    added = sum(end - start - job.resident.overlap(start, end) for start, end in spans)
     if added <= 0:
         raise NotUsable("it holds none of the bytes that the core lacks")
-    image = image.with_backing(str(file.path), mappings)
+    image = image.with_backing(file.path, mappings)
     for address, data in relocated:
         image = image.with_bytes(address, data)
-    return image, AttachedFile(job.group[0].path, str(file.path), added, checked_by)
+    return image, AttachedFile(job.path, str(file.path), added, checked_by)
 
 
 def _check_identity(job: _Job, file: DiskFile, headers: ElfHeaders | None) -> str | None:
     """How the file was recognised as the mapped one. Raises `NotUsable` when it is another."""
-    if job.module is not None and headers is None:
-        raise NotUsable("it is no ELF image, the mapped file was one")
-    if job.module is not None and headers is not None and job.module.build_id is not None:
+    if headers is not None and job.module is not None and job.module.build_id is not None:
         build_id = file.build_id(headers)
         if build_id != job.module.build_id:
             raise NotUsable(f"its build-id is {build_id or 'absent'}, that of the mapped file {job.module.build_id}")
         return "build-id"
-    beyond = max(mapping.file_offset + mapping.end - mapping.start for mapping in job.group)
+    beyond = max(mapping.file_offset + mapping.end - mapping.start for mapping in job.mappings)
     if beyond - file.size_bytes >= PAGE:
         raise NotUsable(f"it has {file.size_bytes} bytes, the mapped file had more than {beyond - PAGE}")
     return "resident bytes" if _equal_pages(job, file) else None
@@ -140,7 +154,7 @@ def _check_identity(job: _Job, file: DiskFile, headers: ElfHeaders | None) -> st
 def _equal_pages(job: _Job, file: DiskFile) -> int:
     """How many read-only pages of the mapping the core holds, all of them equal to the file's. Raises `NotUsable` on the first other."""
     compared = 0
-    for mapping in job.group:
+    for mapping in job.mappings:
         for start, end in job.resident.within(mapping.start, mapping.end):
             for page in range(-(-start // PAGE) * PAGE, end - PAGE + 1, PAGE):
                 offset = mapping.file_offset + page - mapping.start
@@ -154,9 +168,25 @@ def _equal_pages(job: _Job, file: DiskFile) -> int:
     return compared
 
 
+def _read_only_mappings(job: _Job, file: DiskFile, sections: Sequence[PeSection]) -> list[tuple[int, int, int]]:
+    """(address, size, file offset) of the mappings of a PE image that the process could not write.
+
+    The runtime maps an image flat (the whole file, read-only) or section by section; a section's mapping begins at the
+    page of the file in which its bytes begin (PEImageLayout of dotnet/runtime, src/coreclr/vm/peimagelayout.cpp).
+    """
+    written = {section.file_offset & ~(PAGE - 1) for section in sections if section.writable}
+    found = []
+    for mapping in job.mappings:
+        size = mapping.end - mapping.start
+        flat = mapping.file_offset == 0 and size >= file.size_bytes
+        if flat or (mapping.file_offset not in written and not job.writable.overlap(mapping.start, mapping.end)):
+            found.append((mapping.start, size, mapping.file_offset))
+    return found
+
+
 def _read_only_loads(job: _Job, headers: ElfHeaders) -> list[tuple[int, int, int]]:
     """(address, size, file offset) of the segments that the process could not write, whole pages as the loader maps them."""
-    bias = job.group[0].start - headers.first_address
+    bias = job.mappings[0].start - headers.first_address
     found = []
     for load in headers.loads:
         if load.flags & PF_WRITE or not load.file_bytes:
@@ -172,7 +202,7 @@ def _relocated_pages(job: _Job, headers: ElfHeaders, file: DiskFile) -> list[tup
     protected = headers.first(PT_GNU_RELRO)
     if protected is None:
         return []
-    bias = job.group[0].start - headers.first_address
+    bias = job.mappings[0].start - headers.first_address
     load = next((load for load in headers.loads if load.address <= protected.address < load.address + load.file_bytes), None)
     if load is None:
         return []

@@ -23,10 +23,14 @@ _FIRST_ARENA_OFFSETS = (0x20, 0x30)  # sizeof(heap_info) before and from 2.35 on
 
 @dataclass(frozen=True, slots=True)
 class ArenaHeap:
-    """One heap of a secondary arena: [start, end) is in use by malloc, `arena` the address of its `malloc_state`."""
+    """One heap of a secondary arena: [start, end) is writable, up to `reserved_end` it is address space only.
+
+    `arena` is the address of the `malloc_state` that it belongs to.
+    """
 
     start: int
     end: int
+    reserved_end: int
     arena: int
 
 
@@ -53,7 +57,7 @@ def _arena_heap(memory: Memory, address: int) -> ArenaHeap | None:
         and (arena - address in _FIRST_ARENA_OFFSETS if previous == 0 else arena % ARENA_BYTES in _FIRST_ARENA_OFFSETS)
         and previous % ARENA_BYTES == 0
     )
-    return ArenaHeap(address, address + size, arena) if plausible else None
+    return ArenaHeap(address, address + writable, address + ARENA_BYTES, arena) if plausible else None
 
 
 def is_main_heap(memory: Memory, start: int) -> bool:

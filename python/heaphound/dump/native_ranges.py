@@ -34,7 +34,9 @@ def native_ranges(core: Core) -> list[Label]:
     modules = elf_modules(core)
     labels = [*_kernel_pages(core, modules), *_file_labels(core, modules)]
     anonymous = _anonymous(core, labels)
-    labels.extend(Label(heap.start, heap.end, GLIBC_ARENAS, f"{heap.arena:#x}") for heap in find_arena_heaps(core.memory, anonymous))
+    for heap in find_arena_heaps(core.memory, anonymous):
+        labels.append(Label(heap.start, heap.end, GLIBC_ARENAS, f"arena {heap.arena:#x}"))
+        labels.append(Label(heap.end, heap.reserved_end, INACCESSIBLE, f"arena {heap.arena:#x}"))
     # Arenas stand before stacks: both can lie in one run of writable pages, and the arena's header says where it is.
     labels.extend(Label(stack.start, stack.end, STACKS, f"thread {stack.os_id}") for stack in thread_stacks(core, anonymous))
     labels.extend(_main_heap(core, modules, anonymous))
