@@ -72,6 +72,11 @@ def coverage_sentences(coverage: Coverage) -> Iterator[str]:
     if coverage.walked_bytes != coverage.heap_bytes:
         walked = share(coverage.walked_bytes, coverage.heap_bytes)
         yield f"{walked} of the heap was walked ({coverage.walked_bytes} of {coverage.heap_bytes} bytes)"
+    yield from limit_sentences(coverage)
+
+
+def limit_sentences(coverage: Coverage) -> Iterator[str]:
+    """The same without the share that was walked: gaps, incomplete roots, rules that could not run, notes."""
     for gap in coverage.gaps[:GAPS_SHOWN]:
         yield f"gap {gap.start} to {gap.end} ({gap.end - gap.start} bytes): {gap.reason}"
     if len(coverage.gaps) > GAPS_SHOWN:

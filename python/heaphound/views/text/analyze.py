@@ -25,13 +25,16 @@ def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
     yield Line(headline(answer.dump), "strong")
     yield Fact("Memory", memory_words(result.memory))
     yield Fact("Heap", heap_words(result.heap))
-    yield from _biggest_types(result)
     for finding in result.findings:
         yield from finding_blocks(finding)
+    yield from _biggest_types(result)
     yield Fact(
         "Verdict", VERDICTS[result.verdict], "bad" if result.verdict == "leak" else "good" if result.verdict == "no-leak" else "warn"
     )
     yield from coverage_blocks(answer.dump, answer.coverage)
+    for skipped in result.skipped_rules:
+        if skipped not in answer.coverage.skipped_rules:
+            yield Fact("Limits", f"skipped {skipped.rule}: {skipped.reason}", "warn")
 
 
 def memory_words(memory: MemoryResult) -> str:
@@ -69,7 +72,7 @@ def finding_blocks(finding: Finding) -> Iterator[Block]:
         yield Fact("fix", finding.advice, "strong", indent=2)
     for caveat in finding.caveats:
         yield Fact("but", caveat, "dim", indent=2)
-    yield Fact("sure", f"{finding.confidence:.0%}; rule {finding.rule}, fingerprint {finding.fingerprint}", "dim", indent=2)
+    yield Fact("sure", f"{100 * finding.confidence:.0f} %; rule {finding.rule}, fingerprint {finding.fingerprint}", "dim", indent=2)
 
 
 def code_words(site: CodeSite) -> str:

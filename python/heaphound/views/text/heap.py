@@ -16,8 +16,7 @@ def page(answer: Answer[HeapResult]) -> Iterator[Block]:
     mode = "server" if result.server else "workstation"
     kind = f"{mode} GC, {count(len(result.heaps), 'heap')}, {'regions' if result.regions else 'segments'}"
     yield Fact("Heap", kind)
-    yield Fact("Used", exact(result.size_bytes))
-    yield Fact("Committed", exact(result.committed_bytes))
+    yield Fact("Used", f"{exact(result.size_bytes)} of {exact(result.committed_bytes)} committed")
     if result.gc_in_progress:
         yield Fact("GC", "a collection was running when the dump was taken: the heap may look broken where it was at work", "warn")
     if result.generations:

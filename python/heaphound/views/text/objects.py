@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from heaphound.results.answer import Answer
 from heaphound.results.objects import ObjectsResult
 from heaphound.views.describe import coverage_blocks, left_out
-from heaphound.views.page import Block, Fact, Size, Table, names, numbers
+from heaphound.views.page import Block, Cell, Fact, Size, Table, names, numbers
 from heaphound.views.quantities import count, exact
 
 
@@ -16,9 +16,9 @@ def page(answer: Answer[ObjectsResult]) -> Iterator[Block]:
     sizes = numbers("Size", "Retained") if retained else numbers("Size")
     rows = []
     for row in result.objects:
-        cells = [Size(row.size_bytes)]
+        cells: list[Cell] = [Size(row.size_bytes)]
         if retained:
-            cells.append(Size(row.retained_bytes or 0))
+            cells.append(None if row.retained_bytes is None else Size(row.retained_bytes))
         rows.append([row.address, row.method_table, *cells, row.generation, row.type])
     yield Table((*names("Address", "Method table"), *sizes, *names("Generation", "Type")), rows)
     yield from left_out(result.left_out, "object")

@@ -24,7 +24,7 @@ def page(answer: Answer[RetainedResult]) -> Iterator[Block]:
             yield _owners("Kept alive by", result.chain, result.total_bytes)
         yield Line("")
     else:
-        yield Fact("Reachable", exact(result.total_bytes))
+        yield Fact("Alive", exact(result.total_bytes))
         if result.unreachable_bytes:
             yield Fact("Dead", f"{exact(result.unreachable_bytes)}: no known root reaches it")
         yield Line("")

@@ -1,0 +1,132 @@
+"""The command `heaphound`: its list of verbs, and the place where every error becomes one sentence and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from heaphound.cli.api import Library
+from heaphound.cli.commands import (
+    analyze,
+    cache,
+    handles,
+    heap,
+    info,
+    memory,
+    modules,
+    object,
+    objects,
+    path,
+    retained,
+    statics,
+    types,
+    verify,
+)
+from heaphound.errors import HeaphoundError
+from heaphound.views.printable import printable
+
+COMMANDS = (
+    analyze.command,
+    info.command,
+    memory.command,
+    heap.command,
+    types.command,
+    objects.command,
+    object.command,
+    path.command,
+    retained.command,
+    statics.command,
+    handles.command,
+    modules.command,
+    verify.command,
+    cache.command,
+)
+
+EXIT_UNUSABLE = 3
+EXIT_INTERRUPTED = 130
+
+HELP = """What fills the memory of a .NET process, who holds it, and which code did it: from a Linux core dump alone.
+
+CORE is an ELF core of a process on CoreCLR (createdump, kernel, gcore), plain or compressed (.zst, .gz, .xz, .lz4). No .NET is needed here.
+
+Begin with `heaphound analyze CORE`. Exit codes: 0 fine, 1 found what --fail-on asked for, 2 usage, 3 the dump cannot be used,
+130 interrupted."""
+
+
+class InOrder(click.Group):
+    """A group that lists its commands in the order of COMMANDS, the first to use first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the signature is click's
+        """Names in the order in which they were given."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command to run; a file in its place is a dump whose command was forgotten."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if os.path.exists(args[0]):
+                raise click.UsageError(f"a command comes before the dump: heaphound analyze {args[0]}", ctx) from error
+            raise
+
+
+group = InOrder(
+    "heaphound", commands=COMMANDS, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+click.version_option(package_name="heaphound")(group)
+
+
+def main(arguments: Sequence[str] | None = None, library: Library | None = None) -> int:
+    """Run one command and return the exit code. `library` stands in for the package in tests."""
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_to_encode(stream)
+    try:
+        code = group.main(arguments, prog_name="heaphound", standalone_mode=False, obj=library or _package())
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        return _say("interrupted", EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except HeaphoundError as error:
+        _traceback_if_wanted()
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). What is still buffered must not raise again when Python closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _say("not enough memory on this machine for this dump: free some, or use a larger machine", EXIT_UNUSABLE)
+    except Exception as error:  # noqa: BLE001  # the program's one broad except: a bug must not look like an answer
+        _traceback_if_wanted()
+        what = f"{type(error).__name__}: {error}"
+        return _say(
+            f"a bug in heaphound ({what}): please report it with the output of the same command under HEAPHOUND_DEBUG=1", EXIT_UNUSABLE
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _package() -> Library:
+    # Imported here: `heaphound --help` and a usage error need neither numpy nor the kernel.
+    import heaphound
+
+    return heaphound
+
+
+def _never_fail_to_encode(stream: TextIO) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _traceback_if_wanted() -> None:
+    if os.environ.get("HEAPHOUND_DEBUG") not in (None, "", "0"):
+        traceback.print_exc()
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"heaphound: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+    return code
