@@ -1,0 +1,56 @@
+"""Maps from a metadata row to a runtime structure (LookupMap, src/coreclr/vm/ceeload.h): blocks of pointers, chained as a module grows."""
+
+from collections.abc import Iterator
+
+from heaphound.dump.memory import Memory
+from heaphound.errors import LimitExceeded
+from heaphound.layouts.schema import Layout
+from heaphound.limits import LIMITS
+
+_LARGEST_BLOCK = 1 << 24  # rows of a metadata table: a row id has 24 bits
+
+
+class LookupMaps:
+    """Reads of LookupMaps by the address of their first block. Raises Unreadable, and LimitExceeded for absurd counts."""
+
+    def __init__(self, memory: Memory, layout: Layout) -> None:
+        self._memory = memory
+        self._next = layout.offset("ModuleLookupMap", "Next")
+        self._table = layout.offset("ModuleLookupMap", "TableData")
+        self._count = layout.offset("ModuleLookupMap", "Count")
+        self._flags = layout.offset("ModuleLookupMap", "SupportedFlagsMask")
+
+    def _blocks(self, address: int) -> Iterator[tuple[int, int]]:
+        """(table, entry count) of each block."""
+        for _ in range(LIMITS.lookup_map_blocks):
+            count = self._memory.u32(address + self._count)
+            if count > _LARGEST_BLOCK:
+                raise LimitExceeded(f"the map at {address:#x} claims {count} entries")
+            yield self._memory.pointer(address + self._table), count
+            address = self._memory.pointer(address + self._next)
+            if not address:
+                return
+        raise LimitExceeded(f"the map at {address:#x} has more than {LIMITS.lookup_map_blocks} blocks")
+
+    def _mask(self, address: int) -> int:
+        return ~self._memory.u64(address + self._flags)
+
+    def get(self, address: int, row: int) -> int:
+        """The structure of a row, 0 where there is none (yet)."""
+        left = row
+        for table, count in self._blocks(address):
+            if left < count:
+                return self._memory.pointer(table + 8 * left) & self._mask(address) if table else 0
+            left -= count
+        return 0
+
+    def items(self, address: int) -> Iterator[tuple[int, int]]:
+        """(row, structure) of every row that has one, ascending."""
+        mask = self._mask(address)
+        first = 0
+        for table, count in self._blocks(address):
+            if table and count:
+                for index, value in enumerate(self._memory.words(table, count)):
+                    if value & mask:
+                        yield first + index, value & mask
+            first += count
