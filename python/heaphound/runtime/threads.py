@@ -89,7 +89,7 @@ class Thread:
 def read_threads(runtime: Runtime) -> list[Thread]:
     """All managed threads in the runtime's order, unstarted and dead ones included.
 
-    Raises Unreadable where the dump lacks the list or a Thread itself, Malformed on a loop; names and exceptions that the dump lacks are None.
+    Raises Unreadable where the dump lacks the list or a Thread itself, Malformed on a loop; a name or exception that it lacks is None.
     """
     finalizer = runtime.global_value("FinalizerThread")
     return [_thread(runtime, address, finalizer) for address in thread_addresses(runtime.memory, runtime.layout)]
