@@ -109,8 +109,15 @@ def only_none(node: ast.Compare) -> bool:
     return all(isinstance(operand, ast.Constant) and operand.value is None for operand in node.comparators)
 
 
-# Versions of file formats, not of .NET: module → the comparisons it makes.
-FORMAT_VERSIONS: dict[str, tuple[str, ...]] = {}
+# Versions of formats that say their own version, not of .NET: module → the comparisons it makes.
+FORMAT_VERSIONS: dict[str, tuple[str, ...]] = {
+    # contracts of the descriptor are numbered
+    "heaphound.layouts.descriptor": ("type(version) is int",),
+    # GcDacVars begins with its own major and minor (src/coreclr/gc/gcinterface.dac.h)
+    "heaphound.runtime.gc_variables": ("minor > MAXIMUM_VERSION", "1 <= major <= MAXIMUM_VERSION"),
+    # CodeView entries of the PE debug directory
+    "heaphound.runtime.metadata.debug_directory": ("entry.minor_version == _PORTABLE_MINOR_VERSION",),
+}
 
 
 def test_only_the_python_face_of_the_kernel_knows_python() -> None:
