@@ -6,9 +6,17 @@ pub mod elf;
 pub mod error;
 pub mod file;
 pub mod find;
+pub mod heap;
 pub mod image;
+pub mod layout;
 pub mod monitor;
 pub mod pieces;
+pub mod scan;
+pub mod shapes;
+pub mod strip;
+pub mod table;
+pub mod walk;
+pub mod words;
 
 #[cfg(feature = "python")]
 mod py;

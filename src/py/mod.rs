@@ -1,6 +1,7 @@
 //! The Python face of the kernel. No other file of the crate knows Python.
 
 mod errors;
+mod heap;
 mod image;
 mod run;
 
@@ -11,5 +12,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<image::PyImage>()?;
+    module.add_class::<heap::PyHeapLayout>()?;
+    module.add_class::<heap::PyHeap>()?;
     Ok(())
 }

@@ -1,0 +1,164 @@
+//! The walked heap: its objects, types, totals and gaps.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::layout::HeapLayout;
+use crate::monitor::Monitor;
+use crate::shapes::{Shape, Shapes};
+use crate::strip::{Gap, Ground, Tally};
+use crate::table::{NONE, Table};
+use crate::walk::walk_ranges;
+use crate::words::Words;
+
+/// All objects of a heap. Immutable.
+#[derive(Debug)]
+pub struct Heap {
+    /// The memory it was read from.
+    pub image: Arc<Image>,
+    /// The places of fields.
+    pub layout: Arc<HeapLayout>,
+    /// Where objects are.
+    pub table: Table,
+    /// Types, ascending by MethodTable.
+    pub shapes: Vec<Shape>,
+    /// Per type.
+    pub tallies: Vec<Tally>,
+    /// What was passed over, ascending.
+    pub gaps: Vec<Gap>,
+    /// Bytes of all objects, each rounded to the alignment.
+    pub walked_bytes: u64,
+    /// Bytes of holes inside the ranges.
+    pub hole_bytes: u64,
+    /// Sum of address*31 + MethodTable*17 + size over all objects, mod 2^64.
+    pub checksum: u64,
+    /// Type index of free space.
+    pub free_type: Option<u32>,
+}
+
+impl Heap {
+    /// Walk the ranges.
+    ///
+    /// # Errors
+    /// `Cancelled`, `Argument` for a layout or ranges that make no sense, `LimitExceeded` for over 2^32 objects.
+    pub fn walk(
+        image: Arc<Image>,
+        layout: Arc<HeapLayout>,
+        ranges: &[(u64, u64)],
+        holes: &[(u64, u64)],
+        free_method_table: u64,
+        monitor: &Monitor,
+    ) -> Result<Self> {
+        layout.check()?;
+        let shapes = Shapes::new(&image, &layout, free_method_table);
+        let ground = Ground { image: &image, layout: &layout, shapes: &shapes, holes, monitor };
+        let walked = walk_ranges(ground, ranges)?;
+        let (mut strips, mut gaps) = (Vec::new(), Vec::new());
+        for range in walked {
+            strips.extend(range.strips);
+            gaps.extend(range.gaps);
+        }
+        gaps.sort_by_key(|gap| gap.start);
+        let discovered = shapes.into_shapes();
+        let (renumber, order) = ascending(&discovered, &strips);
+        let mut tallies = vec![Tally::default(); order.len()];
+        let (mut walked_bytes, mut checksum) = (0, 0_u64);
+        for strip in &strips {
+            walked_bytes += strip.walked_bytes;
+            checksum = checksum.wrapping_add(strip.checksum);
+            for (number, tally) in strip.tallies.iter().enumerate().filter(|(_, tally)| tally.count > 0) {
+                let sum = &mut tallies[renumber[number] as usize];
+                sum.count += tally.count;
+                sum.bytes += tally.bytes;
+                sum.unaligned_bytes += tally.unaligned_bytes;
+            }
+        }
+        let table = Table::assemble(strips, &renumber)?;
+        let shapes: Vec<Shape> = order.into_iter().map(|number| discovered[number as usize]).collect();
+        let free_type = shapes.binary_search_by_key(&free_method_table, |shape| shape.method_table).ok();
+        let free_type = free_type.and_then(|index| u32::try_from(index).ok());
+        let hole_bytes = covered(ranges, holes);
+        Ok(Self { image, layout, table, shapes, tallies, gaps, walked_bytes, hole_bytes, checksum, free_type })
+    }
+
+    /// How many objects, free ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// No object at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Refuse an index that is none of an object.
+    ///
+    /// # Errors
+    /// `Argument`
+    pub fn check_index(&self, index: u32) -> Result<()> {
+        if (index as usize) < self.len() {
+            return Ok(());
+        }
+        Err(Error::Argument(format!("object index {index} is not below {}", self.len())))
+    }
+
+    /// Bytes of an object, not rounded; `None` if its count is not in the dump, which the walk rules out.
+    #[inline]
+    pub fn unaligned_size(&self, words: &mut Words<'_>, index: u32, address: u64) -> Option<u64> {
+        let shape = &self.shapes[self.table.type_of(index) as usize];
+        let mut count = 0;
+        if shape.component_size != 0 {
+            count = words.u32(address + self.layout.array_length_offset)?;
+        }
+        Some(shape.size(count).max(self.layout.minimum_size))
+    }
+
+    /// Bytes that an object occupies.
+    #[inline]
+    pub fn size(&self, words: &mut Words<'_>, index: u32, address: u64) -> u64 {
+        let unaligned = self.unaligned_size(words, index, address).unwrap_or(self.layout.minimum_size);
+        self.layout.aligned(unaligned)
+    }
+
+    /// Index of the object that `address` lies in, [`NONE`] if it lies in none.
+    #[must_use]
+    pub fn index_containing(&self, address: u64) -> u32 {
+        let Some(index) = self.table.last_at_or_before(address) else { return NONE };
+        let start = self.table.address_of(index);
+        let size = self.size(&mut Words::new(&self.image), index, start);
+        if address >= start && address - start < size { index } else { NONE }
+    }
+}
+
+/// Types that have objects, ascending by MethodTable: discovery number to index, and back.
+fn ascending(discovered: &[Shape], strips: &[crate::strip::Strip]) -> (Vec<u32>, Vec<u32>) {
+    let mut used = vec![false; discovered.len()];
+    for strip in strips {
+        for (number, tally) in strip.tallies.iter().enumerate() {
+            used[number] |= tally.count > 0;
+        }
+    }
+    let mut order: Vec<u32> = (0..).take(discovered.len()).filter(|&number: &u32| used[number as usize]).collect();
+    order.sort_by_key(|&number| discovered[number as usize].method_table);
+    let mut renumber = vec![NONE; discovered.len()];
+    for (index, &number) in (0..).zip(&order) {
+        renumber[number as usize] = index;
+    }
+    (renumber, order)
+}
+
+/// Bytes of `ranges` that `holes` cover.
+fn covered(ranges: &[(u64, u64)], holes: &[(u64, u64)]) -> u64 {
+    let mut sum = 0;
+    for &(start, end) in ranges {
+        let first = holes.partition_point(|hole| hole.1 <= start);
+        for &(hole_start, hole_end) in holes[first..].iter().take_while(|hole| hole.0 < end) {
+            let hole_end = hole_end.next_multiple_of(8).min(end);
+            sum += hole_end.saturating_sub(hole_start.max(start));
+        }
+    }
+    sum
+}
