@@ -1,6 +1,7 @@
 """One found CoreCLR: its module, version, layout bound to this dump, and what can be done with it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from heaphound.dump.core import Core
 from heaphound.dump.elf_modules import ElfModule
@@ -9,9 +10,22 @@ from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable,
 from heaphound.layouts.descriptor import read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
 from heaphound.layouts.schema import Layout
+from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
-from heaphound.runtime.self_checks import Ability, run_checks
+
+
+@dataclass(frozen=True)
+class Ability:
+    """One thing that can be done with this dump. `origin` says where its offsets come from; empty when it is not available.
+
+    `failed` is the sentence of the check that takes the ability away; None when it is available.
+    """
+
+    name: str
+    available: bool
+    origin: str
+    failed: str | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,6 @@ class Runtime:
     descriptor: int | None
     descriptor_missing: str | None
     gc: GCVariables
-    abilities: tuple[Ability, ...]
 
     @property
     def server_gc(self) -> bool:
@@ -44,6 +57,13 @@ class Runtime:
     def global_value(self, name: str) -> int:
         """The pointer in a global variable of the runtime; LayoutError if its address is not known, Unreadable if it is not in the dump."""
         return self.memory.pointer(self.layout.global_address(name))
+
+    @cached_property
+    def abilities(self) -> tuple[Ability, ...]:
+        """What can be done with this dump, each with the outcome of its self-checks. Reads the dump when first asked."""
+        from heaphound.runtime.self_checks import read_abilities  # the checks are made of what is built on Runtime
+
+        return read_abilities(self)
 
     def ability(self, name: str) -> Ability | None:
         """The named ability, or None if no check is about it."""
@@ -63,12 +83,10 @@ def find_runtime(core: Core) -> Runtime:
     layout, descriptor, missing = _bind_descriptor(core.memory, layout, found)
     try:
         gc = find_gc_variables(core.memory, layout, dac_table)
+        check_free_object(core.memory, layout)
+        check_string(core.memory, layout)
     except LayoutError as error:
         raise UnsupportedRuntime(_refusal(found, source, error)) from error
-    abilities = tuple(run_checks(core.memory, layout))
-    for ability in abilities:
-        if ability.name == "heap walk" and ability.failed is not None:
-            raise UnsupportedRuntime(_refusal(found, source, LayoutError(ability.failed)))
     return Runtime(
         core=core,
         memory=core.memory,
@@ -82,7 +100,6 @@ def find_runtime(core: Core) -> Runtime:
         descriptor=descriptor,
         descriptor_missing=missing,
         gc=gc,
-        abilities=abilities,
     )
 
 
