@@ -11,6 +11,10 @@ from tests.lab.oracle import golden_dump, oracle_program
 GOLDEN_DUMP = "zoo-8.0.0"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="accept the present output as the golden one (tests/golden, docs/commands.md)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "oracle: asks the oracle, a tool that is not part of this repository; selected where it is found")
     config.addinivalue_line("markers", "golden: needs the golden dumps, not part of this repository; selected where they are found")

@@ -394,3 +394,14 @@ CACHE = CacheResult(
     (CacheEntry("redis.core.zst.0123456789abcdef.core", "redis.core.zst", 294_998_016, 201_326_592, 1_721_260_800.0),),
     (CacheEntry("old.core.gz.0123456789abcdef.core.partial-12", "old.core.gz", 1_000, 4_096, 1_721_260_800.0, partial=True),),
 )
+PATH_NONE = Answer(DUMP, COMPLETE, PathResult(Address(0x7EFB45474180), HANDLER, (), complete=True))
+RETAINED_OBJECT = Answer(
+    DUMP,
+    COMPLETE,
+    RetainedResult(
+        3_500_000_000,
+        (OwnerRow(Address(0x7EFB45474100), HANDLER, 64, 1_000_000),),
+        object=OwnerRow(Address(0x7EFB42450758), MULTIPLEXER, 376, 2_510_123_456),
+        chain=(OwnerRow(Address(0x7EFB42450AC8), "Shop.Hub", 24, 2_510_123_480, held_by="static Shop.Caching.RedisHub._hub"),),
+    ),
+)

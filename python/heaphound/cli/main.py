@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -63,6 +63,17 @@ class InOrder(click.Group):
         """Names in the order in which they were given."""
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that has seen enough (`| head`) is no error."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Caught here, as click would end with 1, which means a leak. What is buffered must not raise again when Python closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return code
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The command to run; a file in its place is a dump whose command was forgotten."""
         try:
@@ -85,7 +96,6 @@ def main(arguments: Sequence[str] | None = None, library: Library | None = None)
         _never_fail_to_encode(stream)
     try:
         code = group.main(arguments, prog_name="heaphound", standalone_mode=False, obj=library or _package())
-        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted", EXIT_INTERRUPTED)
     except click.ClickException as error:
@@ -94,10 +104,6 @@ def main(arguments: Sequence[str] | None = None, library: Library | None = None)
     except HeaphoundError as error:
         _traceback_if_wanted()
         return _say(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`). What is still buffered must not raise again when Python closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except MemoryError:
         return _say("not enough memory on this machine for this dump: free some, or use a larger machine", EXIT_UNUSABLE)
     except Exception as error:  # noqa: BLE001  # the program's one broad except: a bug must not look like an answer

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from heaphound.results.analyze import AnalyzeResult, Finding
 from heaphound.results.answer import Answer
-from heaphound.views.describe import limit_sentences, headline, holder_words, root_words
+from heaphound.views.describe import headline, holder_words, limit_sentences, root_words
 from heaphound.views.names import split_namespace
 from heaphound.views.printable import printable
 from heaphound.views.quantities import count, share, size
