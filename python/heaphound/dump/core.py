@@ -11,6 +11,7 @@ from heaphound.dump.compressed import decompress_to_cache
 from heaphound.dump.file_check import check_core_header, inspect_file
 from heaphound.dump.memory import Memory
 from heaphound.dump.notes import MappedFile, ProcessFacts, Signal, read_notes
+from heaphound.dump.ranges import resident_ranges
 from heaphound.dump.registers import ThreadRegisters
 from heaphound.dump.truncation import Truncation, find_truncation
 from heaphound.dump.writer import Writer, find_writer
@@ -45,9 +46,8 @@ class Core:
 
     @property
     def resident_bytes(self) -> int:
-        """Memory of the process that the file holds, in bytes; what was cut off does not count."""
-        end = self.image.file_size_bytes
-        return sum(max(0, min(size, end - offset)) for _, size, _, offset, _ in self.image.segments)
+        """Memory of the process that the file holds, in bytes; what was cut off, or attached from other files, does not count."""
+        return resident_ranges(self.image).size_bytes
 
 
 def open_core(path: str | Path, *, progress: Progress = silent, cache_directory: Path | None = None) -> Core:
@@ -59,8 +59,17 @@ def open_core(path: str | Path, *, progress: Progress = silent, cache_directory:
     """
     given = os.fspath(path)
     facts = inspect_file(given)
-    plain = given if facts.compression is None else str(decompress_to_cache(facts, progress=progress, cache_directory=cache_directory))
-    check_core_header(plain)
+    if facts.compression is None:
+        plain = given
+        check_core_header(facts, given)
+    else:
+        unpacked = decompress_to_cache(facts, progress=progress, cache_directory=cache_directory)
+        plain = str(unpacked)
+        try:
+            check_core_header(inspect_file(plain), given)
+        except DumpError:
+            unpacked.unlink(missing_ok=True)  # of no use to anyone, and it may be large
+            raise
     image = Image.open(plain)
     try:
         notes = read_notes(image)

@@ -82,9 +82,8 @@ def inspect_file(path: str) -> FileFacts:
     return FileFacts(path, status, head)
 
 
-def check_core_header(path: str) -> None:
-    """Check that the ELF header of `path` is that of a 64-bit little-endian core of a machine that is read. Raises `DumpError`."""
-    facts = inspect_file(path)
+def check_core_header(facts: FileFacts, path: str) -> None:
+    """Check that the file is a 64-bit little-endian core of a machine that is read. Raises `DumpError`, which names it `path`."""
     head = facts.head
     if not head.startswith(ELF_MAGIC):
         raise DumpError(f"{path} is not a core dump: it is {_what_else(head)}")
@@ -103,40 +102,37 @@ def check_core_header(path: str) -> None:
         raise DumpError(f"{path} is a core of a 32-bit process ({name}): only x64 and arm64 cores are read")
     if machine not in _READABLE_MACHINES:
         raise DumpError(f"{path} is a core of a {name} process: only x64 and arm64 cores are read")
-    _check_program_headers(facts)
+    _check_program_headers(facts, path)
 
 
-def _check_program_headers(facts: FileFacts) -> None:
+def _check_program_headers(facts: FileFacts, path: str) -> None:
     table, section_table = unpack_from("<QQ", facts.head, 32)
     entry_size, count = unpack_from("<HH", facts.head, 54)
     if count == _PN_XNUM:
-        count = _extended_count(facts, section_table)
+        count = _extended_count(facts, path, section_table)
     if count == 0:
-        raise DumpError(f"{facts.path} is a core without segments: it holds no memory; take a new one")
+        raise DumpError(f"{path} is a core without segments: it holds no memory; take a new one")
     if entry_size != _PROGRAM_HEADER_SIZE:
         raise DumpError(
-            f"{facts.path} has program headers of {entry_size} bytes, 64-bit ELF has {_PROGRAM_HEADER_SIZE}: "
-            f"the file is damaged; {_COPY_AGAIN}"
+            f"{path} has program headers of {entry_size} bytes, 64-bit ELF has {_PROGRAM_HEADER_SIZE}: the file is damaged; {_COPY_AGAIN}"
         )
     end = table + count * entry_size
     if end > facts.status.st_size:
-        raise DumpError(
-            f"{facts.path} is cut short inside its program headers ({facts.status.st_size} bytes, they end at {end}): {_COPY_AGAIN}"
-        )
+        raise DumpError(f"{path} is cut short inside its program headers ({facts.status.st_size} bytes, they end at {end}): {_COPY_AGAIN}")
 
 
-def _extended_count(facts: FileFacts, section_table: int) -> int:
+def _extended_count(facts: FileFacts, path: str, section_table: int) -> int:
     """The number of program headers past 65,534: `sh_info` of section header 0 (PN_XNUM in elf(5))."""
     if section_table == 0 or section_table + 64 > facts.status.st_size:
         raise DumpError(
-            f"{facts.path} is cut short: the section header at {section_table} that counts its segments is past its end "
+            f"{path} is cut short: the section header at {section_table} that counts its segments is past its end "
             f"({facts.status.st_size} bytes); {_COPY_AGAIN}"
         )
     with open(facts.path, "rb") as file:
         file.seek(section_table)
         section = file.read(64)
     if len(section) < 64:
-        raise DumpError(f"{facts.path} became shorter while it was read: wait until the dump is written, then try again")
+        raise DumpError(f"{path} became shorter while it was read: wait until the dump is written, then try again")
     return int(unpack_from("<I", section, 44)[0])
 
 

@@ -40,7 +40,7 @@ class Ranges:
     def within(self, start: int, end: int) -> Iterator[Range]:
         """The parts of [start, end) that are in the set, ascending."""
         index = bisect_right(self._ends, start)
-        while index < len(self._starts) and self._starts[index] < end:
+        while start < end and index < len(self._starts) and self._starts[index] < end:
             yield max(start, self._starts[index]), min(end, self._ends[index])
             index += 1
 
