@@ -73,9 +73,9 @@ MEMORY = MemoryResult(
 )
 
 GENERATIONS = (
-    GenerationSize("Generation0", 120_000_000, 1_000_000, 130_000_000, 200_000),
-    GenerationSize("Generation2", 3_400_000_000, 10_000_000, 3_410_000_000, 39_500_000),
-    GenerationSize("Large", 51_000_000, 1_000_000, 60_000_000, 89_084),
+    GenerationSize("gen0", 120_000_000, 1_000_000, 130_000_000, 200_000),
+    GenerationSize("gen2", 3_400_000_000, 10_000_000, 3_410_000_000, 39_500_000),
+    GenerationSize("loh", 51_000_000, 1_000_000, 60_000_000, 89_084),
 )
 
 PATH = (
@@ -210,13 +210,13 @@ HEAP = Answer(
                 Address(0x7F0000401000),
                 Address(0x7F0000800000),
                 "Generation2",
-                "Generation2",
+                "gen2",
                 0,
                 51_200,
                 4_096,
             ),
             SegmentRow(
-                Address(0x7F0010000028), Address(0x7F0010000028), Address(0x7F0010001000), Address(0x7F0012000000), "Large", "Large", 1
+                Address(0x7F0010000028), Address(0x7F0010000028), Address(0x7F0010001000), Address(0x7F0012000000), "Large", "loh", 1
             ),
         ),
         allocation_contexts=(AllocationContextRow(Address(0x7F00003FE000), Address(0x7F00003FFFE8)),),
@@ -236,8 +236,8 @@ OBJECTS = Answer(
     COMPLETE,
     ObjectsResult(
         (
-            ObjectRow(Address(0x7EFB42450758), MULTIPLEXER, Address(0x7F3B569829D8), 376, "Generation2", 2_510_123_456),
-            ObjectRow(Address(0x7EFB42450AC8), HOSTILE, Address(0x7F3B569829D8), 24, "Generation0", 24),
+            ObjectRow(Address(0x7EFB42450758), MULTIPLEXER, Address(0x7F3B569829D8), 376, "gen2", 2_510_123_456),
+            ObjectRow(Address(0x7EFB42450AC8), HOSTILE, Address(0x7F3B569829D8), 24, "gen0", 24),
         ),
         2,
         400,
@@ -274,7 +274,7 @@ OBJECT = Answer(
         elements=(ElementRow(0, 42, Reference(Address(0x7EFB42451100), "System.String", None, 3)),),
         delegate=(DelegateTarget(None, "Shop.Caching.RedisHub.OnConnectionFailed(System.Object)"),),
         module="StackExchange.Redis.dll",
-        generation="Generation2",
+        generation="gen2",
         segment=Address(0x7EFB42000000),
         retained_bytes=2_510_123_456,
         immediate_dominator=Reference(Address(0x7EFB42450AC8), "Shop.Hub"),

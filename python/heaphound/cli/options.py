@@ -10,7 +10,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-GENERATIONS = ("0", "1", "2", "loh", "poh", "frozen")
+GENERATIONS = ("gen0", "gen1", "gen2", "loh", "poh", "frozen")
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
 LARGEST_ADDRESS = 2**64 - 1
@@ -44,6 +44,14 @@ class SizeType(click.ParamType[int]):
         if match is None:
             self.fail(f"{value!r} is no size: give bytes, or a number with k, M, G, Ki, Mi or Gi", param, ctx)
         return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+
+
+class GenerationType(click.Choice[str]):
+    """A generation by its name; ``0``, ``1`` and ``2`` do too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as the library takes it."""
+        return super().convert(f"gen{value}" if value in ("0", "1", "2") else value, param, ctx)
 
 
 class PatternType(click.ParamType[str]):
@@ -141,5 +149,5 @@ minimum_option = click.option(
     "--min", "minimum", type=SIZE, default=None, metavar="SIZE", help="Only objects of at least this size (85000, 10k, 1MB)."
 )
 maximum_option = click.option("--max", "maximum", type=SIZE, default=None, metavar="SIZE", help="Only objects of at most this size.")
-generation_option = click.option("--generation", type=click.Choice(GENERATIONS), default=None, help="Only objects of this generation.")
+generation_option = click.option("--generation", type=GenerationType(GENERATIONS), default=None, help="Only objects of this generation.")
 strings_option = click.option("--strings", is_flag=True, help="Show the contents of strings too: they can be secrets.")

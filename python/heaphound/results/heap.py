@@ -16,6 +16,7 @@ class SegmentRow:
     kind: str
     """``Generation0``, ``Generation1``, ``Generation2``, ``Large``, ``Pinned``, ``Frozen``, ``Ephemeral``."""
     generation: str
+    """``gen0``, ``gen1``, ``gen2``, ``loh``, ``poh``, ``frozen``; ``ephemeral`` where a segment holds several."""
     heap: int
     object_count: int | None = None
     """Objects found by the walk, free blocks included; None if the heap was not walked."""

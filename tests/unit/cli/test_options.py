@@ -99,6 +99,12 @@ def test_contents_of_strings_only_when_asked() -> None:
     assert asked("object", "core", "7f00", "--strings")["strings"] is True
 
 
+def test_generations_by_name_or_number() -> None:
+    assert asked("objects", "core", "--generation", "2")["generation"] == "gen2"
+    assert asked("objects", "core", "--generation", "loh")["generation"] == "loh"
+    assert run("objects", "core", "--generation", "3").code == 2
+
+
 def test_kinds_of_handles_in_any_case() -> None:
     assert asked("handles", "core", "--kind", "pinned")["kind"] == "Pinned"
 
