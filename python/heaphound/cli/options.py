@@ -142,7 +142,9 @@ def rows(limit: int | None, options: DumpOptions) -> int | None:
 
 def sort_option(*keys: str) -> Callable[[Command], Command]:
     """``--sort KEY``; the first is the default."""
-    return click.option("--sort", type=click.Choice(keys), default=keys[0], show_default=True, help="Order of the rows, largest first.")
+    return click.option(
+        "--sort", type=click.Choice(keys), default=keys[0], show_default=True, help="Order of the rows: sizes and counts from the largest."
+    )
 
 
 minimum_option = click.option(

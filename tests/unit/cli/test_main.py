@@ -65,7 +65,7 @@ def test_lack_of_memory_is_no_bug() -> None:
         ["types", "core", "--min", "many"],
         ["types", "core", "--filter", "("],
         ["types", "core", "--live", "--dead"],
-        ["handles", "core", "--kind", "Wobbly"],
+        ["statics", "core", "--sort", "weight"],
         ["retained", "core", "--limit", "-1"],
     ],
 )

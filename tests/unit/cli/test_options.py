@@ -105,10 +105,6 @@ def test_generations_by_name_or_number() -> None:
     assert run("objects", "core", "--generation", "3").code == 2
 
 
-def test_kinds_of_handles_in_any_case() -> None:
-    assert asked("handles", "core", "--kind", "pinned")["kind"] == "Pinned"
-
-
 def test_the_cache_is_emptied_only_when_told() -> None:
     assert run("cache").library.removed == [False]
     assert run("cache", "--remove").library.removed == [True]

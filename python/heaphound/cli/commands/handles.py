@@ -7,19 +7,6 @@ from heaphound.cli.show import answer, show
 
 NAME = "handles"
 SUMMARY = "The GC handle table"
-KINDS = (
-    "WeakShort",
-    "WeakLong",
-    "Strong",
-    "Pinned",
-    "Variable",
-    "RefCounted",
-    "Dependent",
-    "AsyncPinned",
-    "SizedRef",
-    "WeakWinRT",
-    "WeakInteriorPointer",
-)
 HELP = """List the GC handles with their objects, or count them by kind and type.
 
 \b
@@ -30,7 +17,7 @@ In Python:
 
 @click.command(NAME, help=HELP, short_help=SUMMARY)
 @dump_options
-@click.option("--kind", type=click.Choice(KINDS, case_sensitive=False), default=None, help="Only handles of this kind.")
+@click.option("--kind", default=None, metavar="KIND", help="Only handles of this kind: Strong, Pinned, WeakShort, Dependent ...")
 @click.option("--stat", "statistics", is_flag=True, help="Counts by kind and type instead of the handles.")
 @limit_option(None)
 def command(options: DumpOptions, kind: str | None, statistics: bool, limit: int | None) -> None:

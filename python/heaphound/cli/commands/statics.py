@@ -17,8 +17,8 @@ In Python:
 
 @click.command(NAME, help=HELP, short_help=SUMMARY)
 @dump_options
-@click.option("--type", "type_name", default=None, metavar="NAME", help="Only fields that this type declares.")
-@sort_option("retained", "name")
+@click.option("--type", "type_name", default=None, metavar="NAME", help="Only fields of declaring types whose name contains this.")
+@sort_option("retained", "type", "slot")
 @limit_option(None)
 def command(options: DumpOptions, type_name: str | None, sort: str, limit: int | None) -> None:
     """Print the fields."""
