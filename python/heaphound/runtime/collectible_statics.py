@@ -1,7 +1,7 @@
 """Handles of collectible loader allocators up to .NET 8: statics of collectible types are objects that such a handle leads to.
 
-src/coreclr/vm/loaderallocator.inl (GetHandleValueFast): with the low bit set it is the address of a slot, plus one; else an index, doubled and
-counted from one, into the `m_slots` array of the managed System.Reflection.LoaderAllocator.
+src/coreclr/vm/loaderallocator.inl (GetHandleValueFast): with the low bit set it is the address of a slot, plus one; else an index,
+doubled and counted from one, into the `m_slots` array of the managed System.Reflection.LoaderAllocator.
 """
 
 from heaphound.dump.memory import Memory
@@ -21,7 +21,10 @@ class LoaderHandles:
         self._array_data = layout.constant("PtrArrayOffsetToDataArray")
 
     def object(self, module: Module, handle: int) -> int | None:
-        """The object behind a handle of the module's loader allocator; None when handle or allocator is null. Raises Unreadable, Malformed."""
+        """The object behind a handle of the module's loader allocator; None when handle or allocator is null.
+
+        Raises Unreadable, Malformed.
+        """
         memory, layout = self._memory, self._layout
         if not handle:
             return None

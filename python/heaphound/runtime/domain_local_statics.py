@@ -1,7 +1,8 @@
 """Statics up to .NET 8: a DomainLocalModule for each Module, with one block for its plain types and an entry for each dynamic class.
 
-src/coreclr/vm/appdomain.hpp, appdomain.inl (DomainLocalModule, DynamicEntry), methodtable.inl of 6.0 and 8.0. "Dynamic" are generic instantiations,
-types of collectible and Reflection.Emit modules: they have a dynamic class id, in the MethodTable's optional members or in the EEClass's.
+src/coreclr/vm/appdomain.hpp, appdomain.inl (DomainLocalModule, DynamicEntry), methodtable.inl of 6.0 and 8.0. "Dynamic" are generic
+instantiations, types of collectible and Reflection.Emit modules: they have a dynamic class id, in the MethodTable's optional members or in
+the EEClass's.
 """
 
 from heaphound.dump.memory import Memory
@@ -92,7 +93,9 @@ def loader_module(owner: Type) -> Module:
     return module
 
 
-def collectible_bases(memory: Memory, layout: Layout, handles: LoaderHandles, module: Module, entry: int) -> tuple[int | None, int | None]:
+def collectible_bases(
+    memory: Memory, layout: Layout, handles: LoaderHandles, module: Module, entry: int
+) -> tuple[int | None, int | None]:
     """(GC base, non-GC base) of a CollectibleDynamicEntry: the elements of an Object[] and of a byte array."""
     data = layout.constant("PtrArrayOffsetToDataArray")
     found = []

@@ -1,8 +1,8 @@
 """Statics since .NET 9: a DynamicStaticsInfo in front of the type's auxiliary data.
 
-src/coreclr/vm/methodtable.h (MethodTableAuxiliaryData, DynamicStaticsInfo): {GCStatics, NonGCStatics, MethodTable} end where the auxiliary data
-begins. The lowest bit of the first two says that the class is not initialised. Instantiations and collectible types are no special case here:
-statics of collectible types lie in pinned arrays whose address stays the same.
+src/coreclr/vm/methodtable.h (MethodTableAuxiliaryData, DynamicStaticsInfo): {GCStatics, NonGCStatics, MethodTable} end where the auxiliary
+data begins. The lowest bit of the first two says that the class is not initialised. Instantiations and collectible types are no special
+case here: statics of collectible types lie in arrays that the runtime finds again by weak interior handles.
 """
 
 from heaphound.dump.memory import Memory

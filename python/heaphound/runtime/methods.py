@@ -1,7 +1,7 @@
 """Methods: what a MethodDesc, or a row of a module's MethodDef table, is called.
 
-src/coreclr/vm/method.hpp of 6.0 to 10.0: MethodDescs lie in chunks; a MethodDesc knows its place in the chunk and the low bits of its token, the
-chunk has the MethodTable and the high bits. The MethodTable is the shared one for code shared between reference types.
+src/coreclr/vm/method.hpp of 6.0 to 10.0: MethodDescs lie in chunks; a MethodDesc knows its place in the chunk and the low bits of its
+token, the chunk has the MethodTable and the high bits. The MethodTable is the shared one for code shared between reference types.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """From an instruction address in a code heap to the start of its method, by the heap's nibble map.
 
-A code heap has one 4-bit number for every 32 bytes: 0, or 1 + (offset of the method that starts there) / 4. Eight of them make a 32-bit unit,
-the first in the highest bits. Sources: src/coreclr/vm/nibblemapmacros.h; docs/design/datacontracts/ExecutionManager.md (version 1: linear;
-version 2: a unit inside a method holds the method's address instead, so that one look suffices).
+A code heap has one 4-bit number for every 32 bytes: 0, or 1 + (offset of the method that starts there) / 4. Eight of them make a 32-bit
+unit, the first in the highest bits. Sources: src/coreclr/vm/nibblemapmacros.h; docs/design/datacontracts/ExecutionManager.md (version 1:
+linear; version 2: a unit inside a method holds the method's address instead, so that one look suffices).
 """
 
 from collections.abc import Iterator

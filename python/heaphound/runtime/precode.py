@@ -1,8 +1,8 @@
 """Stubs by which methods are called before (or instead of) their code: which MethodDesc they stand for, or where they jump.
 
 A pointer to a method is mostly a pointer to its precode, also long after the method was compiled. Sources: src/coreclr/vm/amd64/cgencpu.h,
-vm/precode.h, vm/callcounting.h and amd64 stub sources of 6.0 to 10.0: until 6.0 a stub carries its data in the instructions ("inline"), since
-7.0 in a page at a fixed distance ("data-page") that the instructions address relative to themselves.
+vm/precode.h, vm/callcounting.h and amd64 stub sources of 6.0 to 10.0: until 6.0 a stub carries its data in the instructions ("inline"),
+since 7.0 in a page at a fixed distance ("data-page") that the instructions address relative to themselves.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ that it has code for, also those that never ran.
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from struct import unpack, unpack_from
 
 from heaphound.errors import LimitExceeded, Malformed
@@ -47,7 +48,7 @@ class ReadyToRunImage:
         """The method whose code (funclets too) holds `address`; None outside of code. Raises Malformed, Unreadable."""
         begins = self._functions()
         index = bisect_right(begins, address - self._image.base) - 1
-        if index < 0 or address - self._image.base >= self._end(index):
+        if index < 0 or address - self._image.base >= self._ends[index]:
             return None
         entries = self._entry_points()
         at = bisect_right(self._entry_indices, index) - 1
@@ -60,13 +61,12 @@ class ReadyToRunImage:
 
     def method_size(self, method: CompiledMethod) -> int:
         """Bytes from the method's start to the end of its last funclet, alignment left out."""
-        self._functions()
-        self._entry_points()
         begins = self._functions()
+        self._entry_points()
         first = bisect_right(begins, method.start - self._image.base) - 1
         following = bisect_right(self._entry_indices, first)
         behind = self._entry_indices[following] if following < len(self._entry_indices) else len(begins)
-        return self._end(behind - 1) - begins[first]
+        return self._ends[behind - 1] - begins[first]
 
     def method_count(self) -> int:
         """How many methods and instantiations the image has code for."""
@@ -77,16 +77,13 @@ class ReadyToRunImage:
         rva, size = self.sections.get(_DELAY_LOAD_THUNKS, (0, 0))
         return rva <= address - self._image.base < rva + size
 
-    def _end(self, index: int) -> int:
-        return self._ends[index]
-
     def _functions(self) -> tuple[int, ...]:
         if self._begins is None:
             rva, size = self.sections.get(_RUNTIME_FUNCTIONS, (0, 0))
             count = size // _RUNTIME_FUNCTION_BYTES
             words = unpack(f"<{3 * count}I", self._image.read(rva, _RUNTIME_FUNCTION_BYTES * count)) if count else ()
             begins = words[0::3]
-            if any(second < first for first, second in zip(begins, begins[1:], strict=False)):
+            if any(second < first for first, second in pairwise(begins)):
                 raise Malformed(f"the code ranges of the image at {self._image.base:#x} are not in ascending order")
             self._ends, self._begins = words[1::3], begins
         return self._begins

@@ -41,14 +41,14 @@ class InstanceSignature:
     """Offset behind the signature."""
 
 
-class _NoNames:
+class _TokensThemselves:
     def type_token_name(self, module_index: int, token: int) -> str:
-        return ""
+        return f"<type {token:#010x} of module {module_index}>"
 
 
 def skip_method_signature(data: bytes, offset: int) -> int:
     """Offset behind the method signature at `offset`. Raises Malformed, LimitExceeded."""
-    return read_method_signature(data, offset, _NoNames()).end
+    return read_method_signature(data, offset, _TokensThemselves()).end
 
 
 def read_method_signature(data: bytes, offset: int, names: TokenNames) -> InstanceSignature:

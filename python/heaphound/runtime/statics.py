@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from heaphound.errors import LayoutError, Malformed, Unreadable
@@ -78,7 +79,7 @@ def read_static_list(
     """
     storage, thread_storage = _storages(runtime)
     reader = _Reader(typesystem, values)
-    alive = [thread for thread in (read_threads(runtime) if threads is None else threads) if thread.alive]
+    managed = {thread.address: thread for thread in (read_threads(runtime) if threads is None else threads) if thread.alive}
     with_thread_statics: list[Type] = []
     for owner in typesystem.types():
         fields = reader.static_fields(owner)
@@ -86,26 +87,22 @@ def read_static_list(
             with_thread_statics.append(owner)
         plain = [field for field in fields if not field.is_thread_static]
         if plain:
-            reader.add(owner, plain, lambda owner=owner: storage.bases(owner), None)
+            reader.add(owner, plain, None, storage.bases)
     for owner in with_thread_statics:
         fields = [field for field in reader.static_fields(owner) if field.is_thread_static]
-        for thread in alive:
-            reader.add(owner, fields, lambda owner=owner, at=thread.address: thread_storage.bases(at, owner), thread)
+        for address, thread in managed.items():
+            reader.add(owner, fields, thread, partial(thread_storage.bases, address))
     return StaticList(tuple(reader.found), tuple(reader.gaps))
 
 
 def _storages(runtime: Runtime) -> tuple[StaticStorage, ThreadStaticStorage]:
     memory, layout = runtime.memory, runtime.layout
-    plain: StaticStorage
-    threaded: ThreadStaticStorage
+    plain: StaticStorage = DomainLocalStatics(memory, layout)
+    threaded: ThreadStaticStorage = ThreadLocalModules(memory, layout)
     if layout.contract("Statics") == "dynamic-statics-info":
         plain = DynamicStatics(memory, layout)
-    else:
-        plain = DomainLocalStatics(memory, layout)
     if layout.contract("ThreadStatics") == "thread-local-data":
         threaded = ThreadLocalObjects(memory, layout)
-    else:
-        threaded = ThreadLocalModules(memory, layout)
     return plain, threaded
 
 
@@ -129,19 +126,22 @@ class _Reader:
                 return []
             return [field for field in owner.own_fields if field.is_static and not field.is_rva]
         except (Unreadable, Malformed) as error:
-            self.gaps.append(StaticGap(owner.method_table, str(error)))
+            self._gap(owner, str(error), None)
             return []
 
-    def add(self, owner: Type, fields: Sequence[Field], bases: Callable[[], StaticBases], thread: Thread | None) -> None:
+    def add(self, owner: Type, fields: Sequence[Field], thread: Thread | None, bases: Callable[[Type], StaticBases]) -> None:
         """Statics of one type, on one thread or on none."""
         try:
-            found = bases()
+            found = bases(owner)
         except (Unreadable, Malformed, LayoutError) as error:
-            self.gaps.append(StaticGap(owner.method_table, str(error), None if thread is None else thread.managed_id))
+            self._gap(owner, str(error), thread)
             return
         if found:
             for field in fields:
                 self._add_field(owner, field, found, thread)
+
+    def _gap(self, owner: Type, reason: str, thread: Thread | None) -> None:
+        self.gaps.append(StaticGap(owner.method_table, reason, None if thread is None else thread.managed_id))
 
     def _add_field(self, owner: Type, field: Field, bases: StaticBases, thread: Thread | None) -> None:
         holds = _holds(field)
@@ -153,7 +153,7 @@ class _Reader:
             target = None if holds == "value" else self._memory.pointer(slot) or None
             target_type = None if target is None else self._types.type(self._memory.pointer(target) & self._mask).name
         except (Unreadable, Malformed) as error:
-            self.gaps.append(StaticGap(owner.method_table, f"{field.name} at {slot:#x}: {error}", None if thread is None else thread.managed_id))
+            self._gap(owner, f"{field.name} at {slot:#x}: {error}", thread)
             return
         self.found.append(
             Static(

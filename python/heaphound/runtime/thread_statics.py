@@ -1,8 +1,8 @@
 """Thread statics: where a type's block lies on one thread.
 
-Up to .NET 8 (src/coreclr/vm/threadstatics.h of 6.0): Thread.ThreadLocalBlock holds a table of ThreadLocalModules by module index, built like
-DomainLocalModules. Since .NET 9 (vm/threadstatics.cpp): a ThreadStaticsInfo in front of the type's DynamicStaticsInfo has two indices into the
-thread's ThreadLocalData; offsets of fields then count from the start of an object.
+Up to .NET 8 (src/coreclr/vm/threadstatics.h of 6.0): Thread.ThreadLocalBlock holds a table of ThreadLocalModules by module index, built
+like DomainLocalModules. Since .NET 9 (vm/threadstatics.cpp): a ThreadStaticsInfo in front of the type's DynamicStaticsInfo has two indices
+into the thread's ThreadLocalData; offsets of fields then count from the start of an object.
 """
 
 from heaphound.dump.memory import Memory
