@@ -1,6 +1,7 @@
 //! The Python face of the kernel. No other file of the crate knows Python.
 
 mod errors;
+mod graph;
 mod heap;
 mod image;
 mod run;
@@ -14,5 +15,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<image::PyImage>()?;
     module.add_class::<heap::PyHeapLayout>()?;
     module.add_class::<heap::PyHeap>()?;
+    module.add_class::<graph::PyGraph>()?;
+    module.add_class::<graph::PyDominators>()?;
     Ok(())
 }

@@ -1,0 +1,334 @@
+//! `heaphound._core.Graph` and `heaphound._core.Dominators`
+
+use std::sync::Arc;
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::errors::OrRaise;
+use super::heap::PyHeap;
+use super::image::PyImage;
+use super::run::run_long;
+use crate::graph::Graph;
+use crate::heap::Heap;
+use crate::monitor::Monitor;
+use crate::paths;
+use crate::references::ExtraEdges;
+use crate::table::NONE;
+use crate::tree::{Sizes, Tree};
+use crate::words::Words;
+
+type Indices<'py> = PyReadonlyArray1<'py, u32>;
+type Array<'py, T> = Bound<'py, PyArray1<T>>;
+
+fn list(array: &Indices<'_>) -> Vec<u32> {
+    array.as_array().to_vec()
+}
+
+fn edges(heap: &Heap, arrays: Option<&(Indices<'_>, Indices<'_>)>) -> crate::error::Result<ExtraEdges> {
+    match arrays {
+        Some((sources, targets)) => ExtraEdges::new(heap, &list(sources), &list(targets)),
+        None => Ok(ExtraEdges::default()),
+    }
+}
+
+/// The references of a heap.
+#[pyclass(frozen, name = "Graph", module = "heaphound._core")]
+pub struct PyGraph(pub Arc<Graph>);
+
+#[pymethods]
+impl PyGraph {
+    #[staticmethod]
+    #[pyo3(signature = (image, layout, heap, extra_edges=None, uncounted_edges=None, progress=None))]
+    fn build(
+        py: Python<'_>,
+        image: &PyImage,
+        layout: &super::heap::PyHeapLayout,
+        heap: &PyHeap,
+        extra_edges: Option<(Indices<'_>, Indices<'_>)>,
+        uncounted_edges: Option<(Indices<'_>, Indices<'_>)>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        // A heap keeps the memory and the layout that it was walked with; others could only contradict it.
+        if !Arc::ptr_eq(&image.0, &heap.0.image) || *layout.0 != *heap.0.layout {
+            return Err(PyValueError::new_err("the heap was walked with another image or layout"));
+        }
+        let counted = edges(&heap.0, extra_edges.as_ref()).or_raise(py)?;
+        let uncounted = edges(&heap.0, uncounted_edges.as_ref()).or_raise(py)?;
+        let heap = heap.0.clone();
+        let graph = run_long(py, progress, move |monitor| Graph::build(heap, counted, uncounted, monitor))?;
+        Ok(Self(Arc::new(graph)))
+    }
+
+    #[staticmethod]
+    fn from_edges(py: Python<'_>, object_count: usize, sources: Indices<'_>, targets: Indices<'_>) -> PyResult<Self> {
+        let graph = Graph::from_edges(object_count, &list(&sources), &list(&targets)).or_raise(py)?;
+        Ok(Self(Arc::new(graph)))
+    }
+
+    #[getter]
+    fn object_count(&self) -> usize {
+        self.0.len()
+    }
+
+    #[getter]
+    fn reference_count(&self) -> u64 {
+        self.0.facts().count
+    }
+
+    fn reference_checksum(&self) -> u64 {
+        self.0.facts().checksum
+    }
+
+    #[getter]
+    fn dangling_count(&self) -> u64 {
+        self.0.facts().dangling_count
+    }
+
+    #[getter]
+    fn dangling_references(&self) -> Vec<(u32, u64)> {
+        self.0.facts().dangling.iter().map(|dangling| (dangling.source, dangling.value)).collect()
+    }
+
+    #[getter]
+    fn missing_slots(&self) -> u64 {
+        self.0.facts().missing_slots
+    }
+
+    #[getter]
+    fn unknown_types(&self) -> Vec<(u32, &'static str)> {
+        self.0.unknown_types()
+    }
+
+    #[getter]
+    fn memory_bytes(&self) -> usize {
+        self.0.memory_bytes()
+    }
+
+    fn references<'py>(&self, py: Python<'py>, index: u32) -> PyResult<Array<'py, u32>> {
+        self.0.check(&[index]).or_raise(py)?;
+        let mut targets = Vec::new();
+        self.0.outgoing().visit(index, |target| targets.push(target));
+        Ok(targets.into_pyarray(py))
+    }
+
+    #[pyo3(signature = (index, limit=None, progress=None))]
+    fn referrers<'py>(
+        &self,
+        py: Python<'py>,
+        index: u32,
+        limit: Option<usize>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Array<'py, u32>> {
+        self.0.check(&[index]).or_raise(py)?;
+        let backward = run_long(py, progress, |monitor| self.0.backward(monitor))?;
+        let row = backward.row(index);
+        Ok(row[..limit.unwrap_or(row.len()).min(row.len())].to_vec().into_pyarray(py))
+    }
+
+    #[pyo3(signature = (progress=None))]
+    fn referrer_counts<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<Array<'py, u32>> {
+        let counts = run_long(py, progress, |monitor| {
+            let backward = self.0.backward(monitor)?;
+            let starts = backward.blocks().iter().flat_map(|block| block.offsets.windows(2));
+            Ok(starts.map(|pair| pair[1] - pair[0]).collect::<Vec<u32>>())
+        })?;
+        Ok(counts.into_pyarray(py))
+    }
+
+    #[pyo3(signature = (roots, progress=None))]
+    fn reachable<'py>(
+        &self,
+        py: Python<'py>,
+        roots: Indices<'py>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Array<'py, bool>> {
+        let roots = list(&roots);
+        let distance = run_long(py, progress, |monitor| self.0.distances(&roots, monitor))?;
+        Ok(distance.into_iter().map(|distance| distance != NONE).collect::<Vec<bool>>().into_pyarray(py))
+    }
+
+    #[pyo3(signature = (roots, progress=None))]
+    fn distances<'py>(
+        &self,
+        py: Python<'py>,
+        roots: Indices<'py>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Array<'py, u32>> {
+        let roots = list(&roots);
+        Ok(run_long(py, progress, |monitor| self.0.distances(&roots, monitor))?.into_pyarray(py))
+    }
+
+    #[pyo3(signature = (heap, roots, progress=None))]
+    fn dominators(
+        &self,
+        py: Python<'_>,
+        heap: &PyHeap,
+        roots: Indices<'_>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyDominators> {
+        let (heap, roots) = (heap.0.clone(), list(&roots));
+        let tree = run_long(py, progress, |monitor| Tree::build(&self.0, Sizes::Heap(&heap), &roots, monitor))?;
+        Ok(PyDominators { tree, heap: Some(heap) })
+    }
+
+    #[pyo3(signature = (sizes, roots, progress=None))]
+    fn dominators_of_sizes(
+        &self,
+        py: Python<'_>,
+        sizes: PyReadonlyArray1<'_, u64>,
+        roots: Indices<'_>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyDominators> {
+        let (sizes, roots) = (sizes.as_array().to_vec(), list(&roots));
+        let tree = run_long(py, progress, |monitor| Tree::build(&self.0, Sizes::Array(&sizes), &roots, monitor))?;
+        Ok(PyDominators { tree, heap: None })
+    }
+
+    #[pyo3(signature = (roots, target, maximum, last_resort=None, progress=None))]
+    fn shortest_paths(
+        &self,
+        py: Python<'_>,
+        roots: Indices<'_>,
+        target: u32,
+        maximum: usize,
+        last_resort: Option<Indices<'_>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(Vec<Vec<u32>>, bool)> {
+        let (roots, spare) = (list(&roots), last_resort.as_ref().map(list).unwrap_or_default());
+        let work = |monitor: &Monitor| paths::shortest_paths(&self.0, &roots, &spare, target, maximum, monitor);
+        let found = run_long(py, progress, work)?;
+        Ok((found.paths, found.complete))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Graph({} objects, {} references)", self.0.len(), self.0.facts().count)
+    }
+}
+
+/// The dominator tree of what some roots reach.
+#[pyclass(frozen, name = "Dominators", module = "heaphound._core")]
+pub struct PyDominators {
+    tree: Tree,
+    heap: Option<Arc<Heap>>,
+}
+
+impl PyDominators {
+    fn check(&self, index: u32) -> PyResult<()> {
+        if (index as usize) < self.tree.len() {
+            return Ok(());
+        }
+        Err(PyValueError::new_err(format!("object index {index} is not below {}", self.tree.len())))
+    }
+
+    fn heap(&self) -> PyResult<&Arc<Heap>> {
+        self.heap.as_ref().ok_or_else(|| PyValueError::new_err("dominators of plain arrays know no types"))
+    }
+}
+
+#[pymethods]
+impl PyDominators {
+    #[getter]
+    fn object_count(&self) -> usize {
+        self.tree.len()
+    }
+
+    #[getter]
+    fn reachable_count(&self) -> u32 {
+        self.tree.reachable_count()
+    }
+
+    #[getter]
+    fn reachable_bytes(&self) -> u64 {
+        self.tree.reachable_bytes()
+    }
+
+    #[getter]
+    fn memory_bytes(&self) -> usize {
+        self.tree.memory_bytes()
+    }
+
+    #[getter]
+    fn immediate<'py>(&self, py: Python<'py>) -> Array<'py, u32> {
+        py.detach(|| self.tree.all_dominators()).into_pyarray(py)
+    }
+
+    #[getter]
+    fn retained_bytes<'py>(&self, py: Python<'py>) -> Array<'py, u64> {
+        py.detach(|| self.tree.all_retained()).into_pyarray(py)
+    }
+
+    fn immediate_of(&self, index: u32) -> PyResult<u32> {
+        self.check(index)?;
+        Ok(self.tree.dominator_of(index))
+    }
+
+    fn retained_of(&self, index: u32) -> PyResult<u64> {
+        self.check(index)?;
+        Ok(self.tree.retained_of(index))
+    }
+
+    fn retained_count_of(&self, index: u32) -> PyResult<u32> {
+        self.check(index)?;
+        Ok(self.tree.retained_count_of(index))
+    }
+
+    fn retained_of_many<'py>(&self, py: Python<'py>, indices: Indices<'py>) -> PyResult<Array<'py, u64>> {
+        let mut retained = Vec::with_capacity(indices.len()?);
+        for &index in indices.as_array() {
+            self.check(index)?;
+            retained.push(self.tree.retained_of(index));
+        }
+        Ok(retained.into_pyarray(py))
+    }
+
+    fn dominates(&self, dominator: u32, index: u32) -> PyResult<bool> {
+        self.check(dominator)?;
+        self.check(index)?;
+        Ok(self.tree.dominates(dominator, index))
+    }
+
+    #[pyo3(signature = (index=None, limit=100))]
+    fn children<'py>(&self, py: Python<'py>, index: Option<u32>, limit: usize) -> PyResult<Array<'py, u32>> {
+        index.map_or(Ok(()), |index| self.check(index))?;
+        Ok(py.detach(|| self.tree.children(index, limit)).into_pyarray(py))
+    }
+
+    #[pyo3(signature = (index=None, limit=None))]
+    fn dominated<'py>(&self, py: Python<'py>, index: Option<u32>, limit: Option<usize>) -> PyResult<Array<'py, u32>> {
+        index.map_or(Ok(()), |index| self.check(index))?;
+        let all = self.tree.dominated(index);
+        Ok(all[..limit.unwrap_or(all.len()).min(all.len())].to_vec().into_pyarray(py))
+    }
+
+    #[pyo3(signature = (index=None))]
+    fn retained_by_type<'py>(&self, py: Python<'py>, index: Option<u32>) -> PyResult<(Array<'py, u64>, Array<'py, u64>)> {
+        index.map_or(Ok(()), |index| self.check(index))?;
+        let heap = self.heap()?;
+        let (counts, bytes) = py.detach(|| {
+            let mut words = Words::new(&heap.image);
+            let (mut counts, mut bytes) = (vec![0_u64; heap.shapes.len()], vec![0_u64; heap.shapes.len()]);
+            for &object in self.tree.dominated(index) {
+                let kind = heap.table.type_of(object) as usize;
+                let address = if heap.shapes[kind].component_size == 0 { 0 } else { heap.table.address_of(object) };
+                counts[kind] += 1;
+                bytes[kind] += heap.size(&mut words, object, address);
+            }
+            (counts, bytes)
+        });
+        Ok((counts.into_pyarray(py), bytes.into_pyarray(py)))
+    }
+
+    fn retained_by_all_types<'py>(&self, py: Python<'py>) -> PyResult<(Array<'py, u64>, Array<'py, u64>)> {
+        let heap = self.heap()?;
+        let type_of = |object| heap.table.type_of(object);
+        let (bytes, counts) = py.detach(|| self.tree.retained_by_all_types(heap.shapes.len(), type_of));
+        Ok((bytes.into_pyarray(py), counts.into_pyarray(py)))
+    }
+
+    fn __repr__(&self) -> String {
+        let (count, bytes) = (self.tree.reachable_count(), self.tree.reachable_bytes());
+        format!("Dominators({count} of {} objects reachable, {bytes} bytes)", self.tree.len())
+    }
+}

@@ -1,0 +1,194 @@
+//! All references of a heap: read object by object, in parallel, into rows of targets.
+
+use rayon::prelude::*;
+
+use crate::csr::{BLOCK, Block, Rows};
+use crate::error::Result;
+use crate::gcdesc::References;
+use crate::heap::Heap;
+use crate::monitor::Monitor;
+use crate::table::NONE;
+use crate::words::Words;
+
+/// References outside objects' fields, sorted by source.
+#[derive(Debug, Clone, Default)]
+pub struct ExtraEdges {
+    pairs: Vec<(u32, u32)>,
+}
+
+impl ExtraEdges {
+    /// From parallel arrays. Indices must be below the number of objects.
+    ///
+    /// # Errors
+    /// `Argument`
+    pub fn new(heap: &Heap, sources: &[u32], targets: &[u32]) -> Result<Self> {
+        if sources.len() != targets.len() {
+            return Err(crate::error::Error::Argument("sources and targets differ in length".into()));
+        }
+        for &index in sources.iter().chain(targets) {
+            heap.check_index(index)?;
+        }
+        let mut pairs: Vec<(u32, u32)> = sources.iter().copied().zip(targets.iter().copied()).collect();
+        pairs.sort_unstable();
+        Ok(Self { pairs })
+    }
+
+    /// Targets of one object, ascending.
+    pub fn of(&self, source: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.pairs.partition_point(|pair| pair.0 < source);
+        self.pairs[first..].iter().take_while(move |pair| pair.0 == source).map(|pair| pair.1)
+    }
+}
+
+/// A non-null reference that leads to no object's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dangling {
+    /// Index of the object that holds it.
+    pub source: u32,
+    /// What it says.
+    pub value: u64,
+}
+
+/// Examples of dangling references that are kept.
+const EXAMPLES: usize = 1000;
+
+/// What was met on the way.
+#[derive(Debug, Clone, Default)]
+pub struct ReferenceFacts {
+    /// Non-null references: fields, elements, dependent handles.
+    pub count: u64,
+    /// Sum of source address*31 + target address over them, mod 2^64.
+    pub checksum: u64,
+    /// References that lead to no object's start.
+    pub dangling_count: u64,
+    /// The first of those.
+    pub dangling: Vec<Dangling>,
+    /// Slots whose bytes are not in the dump.
+    pub missing_slots: u64,
+}
+
+impl ReferenceFacts {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.checksum = self.checksum.wrapping_add(other.checksum);
+        self.dangling_count += other.dangling_count;
+        self.missing_slots += other.missing_slots;
+        let room = EXAMPLES.saturating_sub(self.dangling.len());
+        self.dangling.extend(other.dangling.iter().take(room));
+    }
+}
+
+/// Reads the references of a heap.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    /// The objects.
+    pub heap: &'a Heap,
+    /// The rule of each type.
+    pub rules: &'a [References],
+    /// Dependent handles: counted as references.
+    pub counted: &'a ExtraEdges,
+    /// Other edges that keep objects alive: not counted.
+    pub uncounted: &'a ExtraEdges,
+}
+
+impl Reader<'_> {
+    /// Call `target(index)` for each reference of an object that leads to an object.
+    pub fn visit(&self, words: &mut Words<'_>, index: u32, address: u64, mut target: impl FnMut(u32)) {
+        let rule = &self.rules[self.heap.table.type_of(index) as usize];
+        if *rule != References::None
+            && let Some(size) = self.heap.unaligned_size(words, index, address)
+        {
+            rule.visit(words, address, size, |value| {
+                if value != 0 {
+                    let found = self.heap.table.index_of(value);
+                    if found != NONE {
+                        target(found);
+                    }
+                }
+            });
+        }
+        self.counted.of(index).for_each(&mut target);
+        self.uncounted.of(index).for_each(&mut target);
+    }
+
+    /// Read all of them.
+    ///
+    /// # Errors
+    /// `Cancelled`, `LimitExceeded`
+    pub fn read_all(&self, monitor: &Monitor) -> Result<(Rows, ReferenceFacts)> {
+        let count = self.heap.len();
+        monitor.begin("reading references", count as u64);
+        let firsts: Vec<usize> = (0..count).step_by(BLOCK).collect();
+        let read = firsts.into_par_iter().with_max_len(1).map(|first| {
+            let stop = (first + BLOCK).min(count);
+            monitor.step((stop - first) as u64)?;
+            self.read_block(u32::try_from(first).unwrap_or(NONE), u32::try_from(stop).unwrap_or(NONE))
+        });
+        let parts: Vec<(Block, ReferenceFacts)> = read.collect::<Result<_>>()?;
+        let mut facts = ReferenceFacts::default();
+        let mut blocks = Vec::with_capacity(parts.len());
+        for (block, part) in parts {
+            facts.add(&part);
+            blocks.push(block);
+        }
+        Ok((Rows::new(blocks), facts))
+    }
+
+    fn read_block(&self, first: u32, stop: u32) -> Result<(Block, ReferenceFacts)> {
+        let mut facts = ReferenceFacts::default();
+        let mut words = Words::new(&self.heap.image);
+        let mut offsets = Vec::with_capacity(BLOCK + 1);
+        let mut edges: Vec<u32> = Vec::with_capacity(2 * BLOCK);
+        offsets.push(0);
+        for (index, address) in self.heap.table.objects(first, stop) {
+            self.read_fields(&mut words, index, address, &mut edges, &mut facts);
+            for target in self.counted.of(index) {
+                facts.note(address, self.heap.table.address_of(target));
+                edges.push(target);
+            }
+            edges.extend(self.uncounted.of(index));
+            offsets.push(u32::try_from(edges.len()).unwrap_or(u32::MAX));
+        }
+        Ok((Block::new(offsets, edges)?, facts))
+    }
+
+    #[inline]
+    fn read_fields(
+        &self,
+        words: &mut Words<'_>,
+        index: u32,
+        address: u64,
+        edges: &mut Vec<u32>,
+        facts: &mut ReferenceFacts,
+    ) {
+        let rule = &self.rules[self.heap.table.type_of(index) as usize];
+        if *rule == References::None {
+            return;
+        }
+        let Some(size) = self.heap.unaligned_size(words, index, address) else { return };
+        let missing = rule.visit(words, address, size, |value| {
+            if value == 0 {
+                return;
+            }
+            facts.note(address, value);
+            let target = self.heap.table.index_of(value);
+            if target == NONE {
+                facts.dangling_count += 1;
+                if facts.dangling.len() < EXAMPLES {
+                    facts.dangling.push(Dangling { source: index, value });
+                }
+            } else {
+                edges.push(target);
+            }
+        });
+        facts.missing_slots += missing;
+    }
+}
+
+impl ReferenceFacts {
+    #[inline]
+    fn note(&mut self, source: u64, target: u64) {
+        self.count += 1;
+        self.checksum = self.checksum.wrapping_add(source.wrapping_mul(31).wrapping_add(target));
+    }
+}
