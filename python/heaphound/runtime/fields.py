@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 class Field:
     """A field with storage.
 
-    `offset` is in bytes: of an instance field from the start of the fields, so from 8 bytes after the object's address, or from the start of an
-    unboxed value; of a static in its statics base; of a static in the image (`is_rva`) its RVA. None where the runtime has not placed it
-    (added by Edit and Continue). `element_type` is a CorElementType: of an enum field the underlying one. `name` is a placeholder
-    when metadata is missing.
+    `offset` is in bytes: of an instance field from the start of the fields, so from 8 bytes after the object's address, or from the start
+    of an unboxed value; of a static in its statics base; of a static in the image (`is_rva`) its RVA. None where the runtime has not
+    placed it (added by Edit and Continue). `element_type` is a CorElementType: of an enum field the underlying one. `name` is a
+    placeholder when metadata is missing.
     """
 
     declaring_type: Type = field(repr=False)
@@ -81,7 +81,10 @@ class Field:
 
 
 def read_fields(system: TypeSystem, owner: Type, context: Sequence[ResolvedType], declaring_name: str | None = None) -> tuple[Field, ...]:
-    """Fields that `owner` itself declares, types resolved with `context` as its generic arguments. Raises Unreadable, LimitExceeded, Malformed."""
+    """Fields that `owner` itself declares, types resolved with `context` as its generic arguments.
+
+    Raises Unreadable, LimitExceeded, Malformed.
+    """
     tables, memory = system.method_tables, system.memory
     instance, static = tables.field_counts(owner.eeclass)
     inherited = tables.field_counts(owner.parent.eeclass)[0] if owner.parent is not None else 0

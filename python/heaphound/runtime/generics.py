@@ -49,8 +49,8 @@ Key = tuple[Identity, ...]
 class ResolvedType:
     """A type by name. `type` is its MethodTable's Type, None when it is not loaded (or has none, as pointers).
 
-    `layout` is a type whose field offsets hold for it: itself or the shared form; None where neither is loaded. `element` is that of arrays,
-    pointers and by-references. `handle` is the address of a TypeDesc, 0 for others.
+    `layout` is a type whose field offsets hold for it: itself or the shared form; None where neither is loaded. `element` is that of
+    arrays, pointers and by-references. `handle` is the address of a TypeDesc, 0 for others.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """All types that a process has loaded: the definitions in each module's map, and the instantiations and arrays in its hash table.
 
 A table `Module::m_pAvailableParamTypes` (EETypeHashTable, src/coreclr/vm/typehash.h over dacenumerablehash.h) holds every instantiation,
-array and pointer type that the module owns. Up to 7 the table counts its buckets itself; since 8 the bucket array starts with its length, the
-next array while it grows, and an end sentinel: a bucket's chain ends in an odd number.
+array and pointer type that the module owns. Up to 7 the table counts its buckets itself; since 8 the bucket array starts with its length,
+the next array while it grows, and an end sentinel: a bucket's chain ends in an odd number.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """MethodTable and EEClass, field by field: plain reads, each of one fact, of the runtime's type structures.
 
-src/coreclr/vm/methodtable.h, methodtable.inl, class.h of 6.0 to 10.0. What differs between versions is asked of the layout: where the module
-of an instantiation is (`MethodTableModule`), the type's token (`TypeDefToken`) and the field counts (`EEClassCounts`).
+src/coreclr/vm/methodtable.h, methodtable.inl, class.h of 6.0 to 10.0. What differs between versions is asked of the layout: where the
+module of an instantiation is (`MethodTableModule`), the type's token (`TypeDefToken`) and the field counts (`EEClassCounts`).
 """
 
 from heaphound.dump.memory import Memory

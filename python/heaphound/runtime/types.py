@@ -68,7 +68,9 @@ class Type:
     @property
     def is_value_type(self) -> bool:
         """Whether instances are values: structs, enums, primitives. On the heap they are boxed."""
-        return not self.is_free and not self.is_array and not self.is_interface and bool(self._category("CategoryMask") & _VALUE_TYPE_CATEGORIES)
+        if self.is_free or self.is_array or self.is_interface:
+            return False
+        return bool(self._category("CategoryMask") & _VALUE_TYPE_CATEGORIES)
 
     @cached_property
     def is_enum(self) -> bool:
@@ -173,6 +175,14 @@ class Type:
         return 0x02000000 | self.row if self.row else 0
 
     @cached_property
+    def value_bytes(self) -> int:
+        """Size in bytes of an unboxed value of a value type (what an array element of it takes)."""
+        padding = self.system.memory.u8(self.eeclass + self.system.layout.offset("EEClass", "BaseSizePadding"))
+        if padding > self.base_size:
+            raise Malformed(f"type {self.name} has {padding} bytes of padding in a base size of {self.base_size}")
+        return self.base_size - padding
+
+    @cached_property
     def rank(self) -> int:
         """Dimensions of an array, 0 for other types. Raises Malformed beyond the runtime's own bound of 32."""
         if not self.is_array:
@@ -219,12 +229,12 @@ class Type:
 
     @property
     def definition_name(self) -> str:
-        """Metadata name without arguments (`System.Collections.Generic.List`1`); a placeholder as in `name`. Arrays have none of their own."""
+        """Metadata name without arguments (`Ns.List`1`); a placeholder as in `name`. Arrays have none of their own."""
         return definition_name(self.module, self.module_address, self.row, self.method_table)[0]
 
     @property
     def name(self) -> str:
-        """C#-like name; a placeholder in angle brackets where metadata is missing (`name_problem` says why). Never raises for a bad dump."""
+        """C#-like name; where metadata is missing, a placeholder in angle brackets (`name_problem` says why). Raises nothing."""
         return self._named[0]
 
     @property
