@@ -82,7 +82,7 @@ def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
     The linker puts the text into .data or .rodata, so all of the image is searched. A dump without those pages still names the
     shared framework's directory, whose name is the version.
     """
-    ranges = [(module.base, module.end)]
+    ranges = [(mapping.start, mapping.end) for mapping in module.mappings]
     for address in core.image.find_bytes(VERSION_MARK, ranges, MAXIMUM_VERSION_MARKS):
         start = int(address)
         present = core.image.readable_bytes(start, MAXIMUM_VERSION_BYTES)
