@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from heaphound.errors import Malformed, Unreadable
+from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.runtime.il_flow import MethodFlow, Operation, method_flow
 from heaphound.runtime.metadata.display_names import DisplayMethod, display_method
 from heaphound.runtime.metadata.member_names import member, method_display_name, type_specification_names
@@ -25,6 +25,7 @@ CALLS: Final = frozenset(("call", "callvirt"))
 LOADS: Final = frozenset(("ldfld", "ldflda", "ldsfld", "ldsflda"))
 STORES: Final = frozenset(("stfld", "stsfld"))
 _MAXIMUM_GAPS: Final = 1000
+_MAXIMUM_CODE_BYTES: Final = 1 << 28  # of one module; the largest have some 30 MB, forged method rows may share one large body
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,18 @@ class CodeModule:
     def bodies(self) -> dict[int, MethodBody]:
         """IL bodies by MethodDef row id; a body that is missing or broken is a gap. Read once, at the first search that needs it."""
         found: dict[int, MethodBody] = {}
+        left = _MAXIMUM_CODE_BYTES
         for rid in range(1, self.metadata.tables.count(Table.METHOD_DEF) + 1):
             rva, impl_flags, flags = self.metadata.tables.row(Table.METHOD_DEF, rid)[:3]
             if rva and not impl_flags & 3 and not flags & 0x2000:
                 try:
                     found[rid] = self.image.method_body(rva)
+                    left -= len(found[rid].code)
+                    if left < 0:
+                        raise LimitExceeded(f"the module's IL has more than {_MAXIMUM_CODE_BYTES} bytes")
+                except LimitExceeded as error:
+                    self._gap(rid, error)
+                    break
                 except (Unreadable, Malformed) as error:
                     self._gap(rid, error)
         return found

@@ -28,7 +28,7 @@ from heaphound.runtime.metadata.method_body import MethodBody
 from heaphound.runtime.metadata.reader import Metadata
 from heaphound.runtime.signatures import MethodSignature, Modified, Primitive, method_signature
 
-_MAXIMUM_SAVED_VALUES = 2_000_000  # over all saved branch states of a method; beyond it, branches carry their stack only
+_MAXIMUM_SAVED_VALUES = 2_000_000  # over all branches of a method; beyond it, branches carry nothing and values become unknown
 _MAXIMUM_STACK = 65_535  # max_stack is a u16
 
 _SAME: Final = frozenset(["castclass", "isinst", "box", "unbox", "unbox.any", "ldobj", "mkrefany", "refanyval", "ckfinite"])
@@ -110,14 +110,11 @@ class _Pass:
             if not self._reachable:
                 self._stack = []
             return
-        stack, variables = saved
-        if not self._reachable:
-            self._stack = list(stack)
-            self._variables = dict(variables) if variables is not None else self._variables
-            return
-        self._stack = _merge_stacks(self._stack, stack)
-        if variables is not None:
-            self._variables = _merge_variables(self._variables, variables)
+        if self._reachable:
+            self._stack, self._variables = self._merge(saved, (self._stack, self._variables))
+        else:
+            self._stack = list(saved[0])
+            self._variables = dict(self._variables if saved[1] is None else saved[1])
 
     def _branch(self, instruction: Instruction, name: str) -> None:
         operand = instruction.operand
@@ -129,15 +126,19 @@ class _Pass:
                 self._save(target)
 
     def _save(self, target: int) -> None:
+        state = (list(self._stack), dict(self._variables)) if self._affordable() else ([], {})
         known = self._saved.get(target)
-        if known is not None:
-            stack = _merge_stacks(known[0], self._stack)
-            variables = _merge_variables(known[1], self._variables) if known[1] is not None else None
-            self._saved[target] = (stack, variables)
-            return
-        self._saved_values += len(self._stack) + len(self._variables)
-        keep = self._saved_values <= _MAXIMUM_SAVED_VALUES
-        self._saved[target] = (list(self._stack) if keep else [], dict(self._variables) if keep else None)
+        self._saved[target] = state if known is None else self._merge(known, state)
+
+    def _affordable(self) -> bool:
+        self._saved_values += len(self._stack) + len(self._variables) + 1
+        return self._saved_values <= _MAXIMUM_SAVED_VALUES
+
+    def _merge(self, known: _State, current: tuple[list[Value], _Variables]) -> tuple[list[Value], _Variables]:
+        stack, variables = current
+        if not self._affordable():
+            return [], {}
+        return _merge_stacks(known[0], stack), variables if known[1] is None else _merge_variables(known[1], variables)
 
     def _pop(self, count: int = 1) -> list[Value]:
         """The topmost values in push order; unknown ones where the stack is shorter, as after a branch that was not followed."""

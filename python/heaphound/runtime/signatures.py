@@ -8,7 +8,7 @@ from heaphound.errors import LimitExceeded, Malformed
 from heaphound.runtime.metadata.heaps import compressed_signed, compressed_unsigned
 
 _MAXIMUM_DEPTH = 128  # nesting of one type; real signatures stay below 20
-_MAXIMUM_NODES = 4096  # types in one signature: a forged tree must not fan out
+_MAXIMUM_NODES = 1024  # types in one signature: a forged tree must not fan out
 _MAXIMUM_RANK = 32  # the runtime's own bound on array ranks
 
 PRIMITIVES: Final[dict[int, str]] = {

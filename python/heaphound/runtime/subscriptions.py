@@ -68,7 +68,7 @@ class SubscriptionSearch:
         return None
 
     def field_of_event(self, type_name: str, event_name: str) -> str | None:
-        """Name of the field that a type stores an event's subscribers in; None when it is not found by name."""
+        """Name of the field that a type stores an event's subscribers in: by name, else the one that its add accessor combines into."""
         defined = self._search.defining_module(type_name)
         if defined is None:
             return None
@@ -76,7 +76,9 @@ class SubscriptionSearch:
         for event in events(module.metadata, rid):
             if event.name == event_name:
                 field_rid = backing_field(module.metadata, rid, event)
-                return module.metadata.field(field_rid).name if field_rid is not None else None
+                if field_rid is not None:
+                    return module.metadata.field(field_rid).name
+                return _combined_field(module, event.add) if event.add is not None else None
         return None
 
     def subscriptions(self, type_name: str, event_name: str) -> list[Subscription]:
@@ -149,6 +151,18 @@ class SubscriptionSearch:
                 if len(methods) == 1:
                     return next(iter(methods.values()))
         return None, None
+
+
+def _combined_field(module: CodeModule, method_rid: int) -> str | None:
+    """Name of the only field whose content a method hands to Delegate.Combine; None when there is none, or several."""
+    flow = module.flow(method_rid)
+    names = set()
+    for operation in flow.operations if flow is not None else ():
+        called = operation.member
+        if called is not None and (called.declaring_type, called.name) == ("System.Delegate", "Combine") and operation.arguments:
+            field = source_field(operation.arguments[0])
+            names.add(field.name if field is not None else "")
+    return next(iter(names)) or None if len(names) == 1 else None
 
 
 def delegate_parts(value: Value) -> tuple[Member, Value | None] | None:

@@ -9,7 +9,7 @@ from heaphound.errors import Malformed
 _MORE_SECTIONS = 0x08
 _INIT_LOCALS = 0x10
 _MAXIMUM_SECTIONS = 8  # compilers write one
-_MAXIMUM_CODE_BYTES = 16 << 20  # the largest generated methods reach a few megabytes
+_MAXIMUM_CODE_BYTES = 4 << 20  # the JIT itself gives up on far smaller methods; generated tables reach some hundred kilobytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from heaphound.runtime.signatures import (
     type_specification,
 )
 
-_MAXIMUM_DEPTH = 32  # TypeSpec tokens that lead to TypeSpecs
+_MAXIMUM_SPECIFICATIONS = 64  # TypeSpec tokens that one name leads to; compilers write none inside another, a forged fan-out must end
 
 
 class Resolver(Protocol):
@@ -56,28 +56,31 @@ class MetadataResolver:
         return f"<type handle {address:#x}>"
 
 
-def type_token_name(metadata: Metadata, token: int, depth: int = 0) -> str:
+def type_token_name(metadata: Metadata, token: int) -> str:
     """Name of a TypeDef or TypeRef (metadata form, arity after a backtick) or TypeSpec (C# form). Raises Malformed on other tokens."""
-    table, rid = token >> 24, token & 0xFFFFFF
-    if table == Table.TYPE_DEF:
-        return metadata.typedef_full_name(rid)
-    if table == Table.TYPE_REF:
-        return metadata.typeref_full_name(rid)
-    if table != Table.TYPE_SPEC or depth > _MAXIMUM_DEPTH:
-        raise Malformed(f"token {token:#010x} names no type")
-    return type_name(type_specification(metadata.typespec(rid)), _SpecResolver(metadata, depth + 1))
+    return _SpecificationResolver(metadata).token_name(token)
 
 
-class _SpecResolver(MetadataResolver):
-    """A resolver that counts how deep TypeSpecs lead into each other."""
+class _SpecificationResolver:
+    """Resolver that counts the TypeSpecs which lead into each other."""
 
-    def __init__(self, metadata: Metadata, depth: int) -> None:
-        super().__init__(metadata)
-        self._depth = depth
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._left = _MAXIMUM_SPECIFICATIONS
 
     def token_name(self, token: int) -> str:
-        """As the base, one level deeper."""
-        return type_token_name(self._metadata, token, self._depth)
+        table, rid = token >> 24, token & 0xFFFFFF
+        if table == Table.TYPE_DEF:
+            return self._metadata.typedef_full_name(rid)
+        if table == Table.TYPE_REF:
+            return self._metadata.typeref_full_name(rid)
+        self._left -= 1
+        if table != Table.TYPE_SPEC or self._left < 0:
+            raise Malformed(f"token {token:#010x} names no type")
+        return type_name(type_specification(self._metadata.typespec(rid)), self)
+
+    def handle_name(self, address: int) -> str:
+        return f"<type handle {address:#x}>"
 
 
 def type_name(node: SignatureType, resolver: Resolver, type_arguments: Sequence[str] = (), method_arguments: Sequence[str] = ()) -> str:
