@@ -19,7 +19,17 @@ SAMPLE = REPOSITORY / "samples" / "redis-leak.core.zst"
 SYMBOLS = REPOSITORY / "samples" / "symbols"
 RUNTIME = "8.0.4"
 NAME = "redis-leak"
-VERBS = ("walk", "stat", "refs", "segments", "handles", "statics", "modules", "threads", "finalizer")
+VERBS = {
+    "walk": (),
+    "stat": (),
+    "refs": (),
+    "segments": (),
+    "handles": (),
+    "statics": ("--all",),
+    "modules": (),
+    "threads": (),
+    "finalizer": (),
+}
 
 
 def sample_core() -> Path:
@@ -39,7 +49,9 @@ def record() -> None:
     """Ask the oracle about the sample and keep its answers in the repository, each beside the hash of the sample it is about."""
     core, dac = sample_core(), framework_directory(RUNTIME) / "libmscordaccore.so"
     RECORDED.mkdir(exist_ok=True)
-    answers = {verb: ask(core, verb, dac=dac) for verb in VERBS} | {"object": ask(core, "object", *first_of_each_type(core, dac), dac=dac)}
+    answers = {verb: ask(core, verb, *operands, dac=dac) for verb, operands in VERBS.items()} | {
+        "object": ask(core, "object", *first_of_each_type(core, dac), dac=dac)
+    }
     for verb, rows in answers.items():
         timeless = [{key: value for key, value in row.items() if not key.startswith("seconds") and "per_second" not in key} for row in rows]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in timeless)
