@@ -24,12 +24,8 @@ pub fn immediate_dominators(
 ) -> Result<Vec<u32>> {
     let count = u32::try_from(object.len() - 1).unwrap_or(u32::MAX);
     monitor.begin("finding dominators", u64::from(count));
-    let mut forest = Forest {
-        semi: (0..=count).collect(),
-        label: vec![0; object.len()],
-        ancestor: parent,
-        path: Vec::new(),
-    };
+    let mut forest =
+        Forest { semi: (0..=count).collect(), label: vec![0; object.len()], ancestor: parent, path: Vec::new() };
     for &root in roots {
         forest.semi[number[root as usize] as usize] = VIRTUAL_ROOT;
     }

@@ -41,7 +41,8 @@ impl References {
         if signed.unsigned_abs() == 0 || signed.unsigned_abs() > MAXIMUM_SERIES {
             return Self::Unknown("its GCDesc has an impossible number of series");
         }
-        let read = if signed > 0 { read_series(signed.unsigned_abs(), word) } else { read_items(signed.unsigned_abs(), word) };
+        let read =
+            if signed > 0 { read_series(signed.unsigned_abs(), word) } else { read_items(signed.unsigned_abs(), word) };
         match read {
             Some(Self::Repeating { start, .. }) if start < WORD => Self::Unknown("its GCDesc has an impossible offset"),
             Some(Self::Series(series)) if series.iter().any(|&(offset, _)| offset < WORD) => {

@@ -17,7 +17,7 @@ pub struct ExtraEdges {
 }
 
 impl ExtraEdges {
-    /// From parallel arrays. Indices must be below the number of objects.
+    /// From parallel arrays. Indices must be below the number of objects; a target may be [`NONE`], a dependent handle without a secondary.
     ///
     /// # Errors
     /// `Argument`
@@ -25,7 +25,7 @@ impl ExtraEdges {
         if sources.len() != targets.len() {
             return Err(crate::error::Error::Argument("sources and targets differ in length".into()));
         }
-        for &index in sources.iter().chain(targets) {
+        for &index in sources.iter().chain(targets.iter().filter(|&&target| target != NONE)) {
             heap.check_index(index)?;
         }
         let mut pairs: Vec<(u32, u32)> = sources.iter().copied().zip(targets.iter().copied()).collect();
@@ -33,8 +33,12 @@ impl ExtraEdges {
         Ok(Self { pairs })
     }
 
-    /// Targets of one object, ascending.
+    /// Targets of one object that are objects, ascending.
     pub fn of(&self, source: u32) -> impl Iterator<Item = u32> + '_ {
+        self.all_of(source).filter(|&target| target != NONE)
+    }
+
+    fn all_of(&self, source: u32) -> impl Iterator<Item = u32> + '_ {
         let first = self.pairs.partition_point(|pair| pair.0 < source);
         self.pairs[first..].iter().take_while(move |pair| pair.0 == source).map(|pair| pair.1)
     }
@@ -142,9 +146,14 @@ impl Reader<'_> {
         offsets.push(0);
         for (index, address) in self.heap.table.objects(first, stop) {
             self.read_fields(&mut words, index, address, &mut edges, &mut facts);
-            for target in self.counted.of(index) {
-                facts.note(address, self.heap.table.address_of(target));
-                edges.push(target);
+            for target in self.counted.all_of(index) {
+                if target == NONE {
+                    // ClrMD counts a dependent handle whose secondary is null as a reference to address 0, and sums are compared with its.
+                    facts.note(address, 0);
+                } else {
+                    facts.note(address, self.heap.table.address_of(target));
+                    edges.push(target);
+                }
             }
             edges.extend(self.uncounted.of(index));
             offsets.push(u32::try_from(edges.len()).unwrap_or(u32::MAX));

@@ -189,7 +189,8 @@ impl Tree {
             children.push(position);
             position += self.count[position as usize];
         }
-        let order = |&position: &u32| (std::cmp::Reverse(self.retained[position as usize]), self.object[position as usize]);
+        let order =
+            |&position: &u32| (std::cmp::Reverse(self.retained[position as usize]), self.object[position as usize]);
         if limit < children.len() {
             children.select_nth_unstable_by_key(limit, order);
             children.truncate(limit);

@@ -207,3 +207,135 @@ class Heap:
 
     def scan_words(self, image: Image, start: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
         """8-aligned words in [start, end) that point into an object (free space apart): their addresses and the object. Missing bytes are passed over."""
+
+@final
+class Graph:
+    """The references between objects. Immutable to its users; outgoing edges are freed after `dominators` and read from the dump when asked for."""
+
+    @staticmethod
+    def build(
+        image: Image,
+        layout: HeapLayout,
+        heap: Heap,
+        extra_edges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
+        uncounted_edges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
+        progress: Progress | None = None,
+    ) -> Graph:
+        """Read every reference of the heap, which must have been walked with this image and layout.
+
+        `extra_edges` (sources, targets) are dependent handles, primary to secondary: they count as references. A target 0xFFFFFFFF is
+        a null secondary: it leads nowhere but counts, with address 0 in the checksum, as ClrMD has it. `uncounted_edges` keep objects
+        alive without counting: instance to LoaderAllocator of a collectible type.
+        """
+
+    @staticmethod
+    def from_edges(object_count: int, sources: NDArray[np.uint32], targets: NDArray[np.uint32]) -> Graph:
+        """A graph of plain arrays. Raises ValueError for an index that is not below `object_count`."""
+
+    @property
+    def object_count(self) -> int: ...
+    @property
+    def reference_count(self) -> int:
+        """Non-null references of all objects: fields, elements, dependent handles; several from one object to another count each."""
+
+    def reference_checksum(self) -> int:
+        """Sum over them of source address*31 + target address, mod 2^64; 0 for a graph of plain arrays."""
+
+    @property
+    def dangling_count(self) -> int:
+        """References that lead to no object's start: heap corruption, or a target inside a gap. They count, but lead nowhere."""
+
+    @property
+    def dangling_references(self) -> list[tuple[int, int]]:
+        """(source index, value) of the first 1000 of those."""
+
+    @property
+    def missing_slots(self) -> int:
+        """Reference slots whose bytes are not in the dump."""
+
+    @property
+    def unknown_types(self) -> list[tuple[int, str]]:
+        """(type index, reason) of types whose references cannot be told: edges from their objects are missing."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the edges take now."""
+
+    def references(self, index: int) -> NDArray[np.uint32]:
+        """Objects that this one refers to, in the order of its fields, repeated as often as they are there."""
+
+    def referrers(self, index: int, limit: int | None = None, progress: Progress | None = None) -> NDArray[np.uint32]:
+        """Objects that refer to this one, ascending, repeated as often as they do. The first call turns all references around."""
+
+    def referrer_counts(self, progress: Progress | None = None) -> NDArray[np.uint32]:
+        """How many references lead to each object."""
+
+    def reachable(self, roots: NDArray[np.uint32], progress: Progress | None = None) -> NDArray[np.bool_]: ...
+    def distances(self, roots: NDArray[np.uint32], progress: Progress | None = None) -> NDArray[np.uint32]:
+        """References from the nearest root to each object (0 for the roots); 0xFFFFFFFF where no root reaches."""
+
+    def dominators(self, heap: Heap, roots: NDArray[np.uint32], progress: Progress | None = None) -> Dominators:
+        """The exact dominator tree of all that the roots reach, under a virtual root above them, with retained sizes."""
+
+    def dominators_of_sizes(
+        self, sizes: NDArray[np.uint64], roots: NDArray[np.uint32], progress: Progress | None = None
+    ) -> Dominators:
+        """The same with the size of each object given."""
+
+    def shortest_paths(
+        self,
+        roots: NDArray[np.uint32],
+        target: int,
+        maximum: int,
+        last_resort: NDArray[np.uint32] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[list[list[int]], bool]:
+        """At most `maximum` shortest paths, root object first and target last, one for each root object that reaches the target.
+
+        Shorter ones first; paths from `last_resort` roots come after all others and only where those do not fill `maximum`.
+        The flag says that the search was complete: no root beyond those returned reaches the target.
+        """
+
+@final
+class Dominators:
+    """The dominator tree: what each object alone keeps alive. Retained = freed if this one object became unreachable; exact, 64-bit.
+
+    Sizes are those of objects rounded up to 8. Objects that no root reaches retain 0.
+    """
+
+    @property
+    def object_count(self) -> int: ...
+    @property
+    def reachable_count(self) -> int: ...
+    @property
+    def reachable_bytes(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def immediate(self) -> NDArray[np.uint32]:
+        """Immediate dominator of each object: 0xFFFFFFFF the virtual root, 0xFFFFFFFE not reachable. A new array each time."""
+
+    @property
+    def retained_bytes(self) -> NDArray[np.uint64]:
+        """Retained bytes of each object. A new array each time."""
+
+    def immediate_of(self, index: int) -> int: ...
+    def retained_of(self, index: int) -> int: ...
+    def retained_count_of(self, index: int) -> int:
+        """Objects that go with this one, itself included."""
+
+    def retained_of_many(self, indices: NDArray[np.uint32]) -> NDArray[np.uint64]: ...
+    def dominates(self, dominator: int, index: int) -> bool:
+        """Every path from the roots to `index` leads over `dominator`. A reachable object dominates itself."""
+
+    def children(self, index: int | None = None, limit: int = 100) -> NDArray[np.uint32]:
+        """Objects whose immediate dominator this is (None: the virtual root), largest retained size first."""
+
+    def dominated(self, index: int | None = None, limit: int | None = None) -> NDArray[np.uint32]:
+        """All objects that go with this one, itself first; None: everything reachable."""
+
+    def retained_by_type(self, index: int | None = None) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """(counts, bytes) per type index of what `dominated` gives."""
+
+    def retained_by_all_types(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """(retained bytes, counts) per type index, summed over instances that have no dominator of the same type: nothing counts twice in a type."""

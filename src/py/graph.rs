@@ -303,7 +303,11 @@ impl PyDominators {
     }
 
     #[pyo3(signature = (index=None))]
-    fn retained_by_type<'py>(&self, py: Python<'py>, index: Option<u32>) -> PyResult<(Array<'py, u64>, Array<'py, u64>)> {
+    fn retained_by_type<'py>(
+        &self,
+        py: Python<'py>,
+        index: Option<u32>,
+    ) -> PyResult<(Array<'py, u64>, Array<'py, u64>)> {
         index.map_or(Ok(()), |index| self.check(index))?;
         let heap = self.heap()?;
         let (counts, bytes) = py.detach(|| {
