@@ -85,7 +85,7 @@ class DomainLocalStatics:
 
 
 def loader_module(owner: Type) -> Module:
-    """The module that holds a type's statics (of an instantiation: the one that it was loaded into). Raises Malformed when it is unknown."""
+    """The module that holds a type's statics: of an instantiation the one that it was loaded into. Raises Malformed when it is unknown."""
     address = owner.system.method_tables.loader_module(owner.method_table)
     module = owner.system.module_at(address)
     if module is None:

@@ -13,11 +13,14 @@ from heaphound.dump.memory import Memory
 from heaphound.errors import Unreadable
 from heaphound.layouts.schema import Layout
 
-StubKind = Literal["precode", "jump", "call-counting", "shuffle-thunk", "virtual-call"]
+StubKind = Literal["precode", "jump", "call-counting", "shuffle-thunk", "virtual-call", "native-entry"]
+"""What a stub is for; "native-entry": by which native code calls a delegate or an UnmanagedCallersOnly method (UMEntryThunk)."""
 
 _STUB_BYTES = 40  # the longest pattern below
 _FIXUP_BYTES = 8
 _FIXUP_TYPES = (0x5E, 0x5F)  # before and after the method was prepared (cgencpu.h, FixupPrecode)
+_PAGE_MASK = 0xFFF
+_THIS_POINTER_RETURN_BUFFER = bytes.fromhex("90488bc7488bfe488bf090e9")  # ThisPtrRetBufPrecode: swap rdi and rsi, jump; MethodDesc behind
 _SHUFFLE_START = bytes.fromhex("488bc44989fb")  # mov rax, rsp; mov r11, rdi (the delegate)
 
 
@@ -41,20 +44,36 @@ def decode_stub(memory: Memory, layout: Layout, address: int) -> StubCode | None
     code = memory.bytes(address, present) + bytes(_STUB_BYTES - present)
     if code.startswith(_SHUFFLE_START):
         return StubCode("shuffle-thunk")
-    own = _inline(memory, layout, address, code) if layout.contract("Precodes") == "inline" else _paged(memory, address, code)
+    own = _inline(memory, layout, address, code) if layout.contract("Precodes") == "inline" else _paged(memory, layout, address, code)
     return own or _jump(memory, address, code)
 
 
-def _paged(memory: Memory, address: int, code: bytes) -> StubCode | None:
+def _paged(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCode | None:
     if code.startswith(b"\xff\x25") and code[6:9] == b"\x4c\x8b\x15" and code[13:15] == b"\xff\x25":  # FixupPrecode
         return StubCode("precode", method_desc=_relative_value(memory, address + 6, code[6:], 3))
-    if code.startswith(b"\x4c\x8b\x15") and code[7:9] == b"\xff\x25":  # StubPrecode, or the second entry of a FixupPrecode
-        return StubCode("precode", method_desc=_relative_value(memory, address, code, 3))
+    if code.startswith(b"\x4c\x8b\x15") and code[7:9] == b"\xff\x25":
+        return _stub_precode(memory, layout, address, code)
     if code.startswith(b"\x48\x8b\x05") and code[7:11] == b"\x66\xff\x08\x74":  # CallCountingStub: count down, then one of two jumps
         return StubCode("call-counting", target=_relative_value(memory, address + 12, code[12:], 2))
     if code.startswith(b"\xff\x35") and code[6:8] == b"\xff\x25":  # LookupStub: push the token, jump to the resolver
         return StubCode("virtual-call", token=_relative_value(memory, address, code, 2))
+    if code.startswith(_THIS_POINTER_RETURN_BUFFER):
+        return StubCode("precode", method_desc=_u64(code, 16))
     return None
+
+
+def _stub_precode(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCode:
+    """A StubPrecode, whose data say of which kind it is; or the second entry of a FixupPrecode, whose data are not page-aligned with it."""
+    distance = 7 + _i32(code, 3)
+    value = _relative_value(memory, address, code, 3)
+    if distance & _PAGE_MASK:
+        return StubCode("precode", method_desc=value)
+    kind = memory.u8(address + distance + layout.offset("StubPrecodeData", "Type"))
+    if kind in (layout.constant("StubPrecodeType.Stub"), layout.constant("StubPrecodeType.PInvokeImport")):
+        return StubCode("precode", method_desc=value)
+    if layout.has_constant("StubPrecodeType.ThisPtrRetBuf") and kind == layout.constant("StubPrecodeType.ThisPtrRetBuf"):
+        return StubCode("precode", method_desc=memory.pointer(value + layout.offset("ThisPtrRetBufPrecodeData", "MethodDesc")))
+    return StubCode("native-entry")
 
 
 def _inline(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCode | None:
@@ -62,7 +81,7 @@ def _inline(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCo
         return StubCode("precode", method_desc=_fixup_method_desc(memory, layout, address, code))
     if code.startswith(b"\x49\xba") and code[10] in (0x40, 0x48) and code[11] == 0xE9:  # StubPrecode, NDirectImportPrecode
         return StubCode("precode", method_desc=_u64(code, 2))
-    if code.startswith(bytes.fromhex("90488bc7488bfe488bf090e9")):  # ThisPtrRetBufPrecode
+    if code.startswith(_THIS_POINTER_RETURN_BUFFER):
         return StubCode("precode", method_desc=_u64(code, 16))
     if code.startswith(b"\x48\xb8") and code[10:15] == b"\x66\xff\x08\x0f\x85":  # CallCountingStubShort
         return StubCode("call-counting", target=address + 19 + _i32(code, 15))
