@@ -12,6 +12,7 @@ from typing import Final
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.runtime.il_flow import MethodFlow, Operation, method_flow
+from heaphound.runtime.il_values import Value, VariableNames, describe
 from heaphound.runtime.metadata.display_names import DisplayMethod, display_method
 from heaphound.runtime.metadata.member_names import member, method_display_name, type_specification_names
 from heaphound.runtime.metadata.method_body import MethodBody
@@ -152,6 +153,21 @@ class CodeModule:
             self._gap(method_rid, error)
             return None
 
+    def variable_names(self, method_rid: int) -> VariableNames:
+        """Names of a method's parameters (metadata) and locals (PDB); locals are absent without a PDB."""
+        method = self.metadata.methoddef(method_rid)
+        first = 0 if method.is_static else 1
+        parameters = (self.metadata.param(rid) for rid in method.params)
+        arguments = {row.sequence - 1 + first: row.name for row in parameters if row.sequence}
+        if first:
+            arguments[0] = "this"
+        try:
+            found = self.pdb.local_variables(method_rid) if self.pdb is not None else []
+        except Malformed as error:
+            self._gap(method_rid, error)
+            found = []
+        return VariableNames(arguments, {variable.slot: variable.name for variable in found})
+
     def _gap(self, method_rid: int, error: Exception) -> None:
         if len(self.gaps) < _MAXIMUM_GAPS:
             self.gaps.append(CodeGap(self.name, method_rid, str(error)))
@@ -184,6 +200,10 @@ class CodeSite:
     def declaring_type(self) -> str:
         """Metadata name of the type that declares the method."""
         return self.module.metadata.typedef_full_name(self.module.metadata.method_owner(self.method_rid))
+
+    def text(self, value: Value) -> str:
+        """A value of this operation as C#-like text, variables by name."""
+        return describe(value, self.module.variable_names(self.method_rid))
 
     @property
     def location(self) -> SourceLocation | None:

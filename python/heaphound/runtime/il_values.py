@@ -1,11 +1,14 @@
 """What a value on the evaluation stack is made of: small trees that the flow of one method yields. Compared by identity."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 from heaphound.runtime.metadata.member_names import Member
 
 _MAXIMUM_TEXT_DEPTH = 6  # of a chain of calls and fields that is shown
+_CAPTURED: Final = re.compile(r"^<(?P<name>\w*)>[45]__\w+$")
 _MAXIMUM_OPTIONS = 8  # a value that comes from more places than that says nothing
 
 
@@ -113,29 +116,37 @@ def merged(first: Value, second: Value) -> Value:
     return found[0] if len(found) == 1 else Merged(found)
 
 
-def describe(value: Value, depth: int = 0) -> str:
+@dataclass(frozen=True, slots=True)
+class VariableNames:
+    """Names of a method's arguments by number (`this` included) and of its locals by slot, as far as known."""
+
+    arguments: Mapping[int, str] = field(default_factory=dict)
+    locals: Mapping[int, str] = field(default_factory=dict)
+
+
+def describe(value: Value, names: VariableNames | None = None, depth: int = 0) -> str:
     """The value as short C#-like text: `Shop.Hub._hub`, `this._items`, `Shop.Hub.get_Instance()`. Deep chains are cut with `...`."""
     if depth > _MAXIMUM_TEXT_DEPTH:
         return "..."
     match value:
-        case FieldValue(field, None):
-            return field.full_name
-        case FieldValue(field, holder) if holder is not None:
-            return f"{describe(holder, depth + 1)}.{field.name}"
+        case FieldValue(read, None):
+            return read.full_name
+        case FieldValue(read, holder) if holder is not None:
+            return _describe_field(read.name, holder, names, depth)
         case CallResult(method, arguments) | NewObject(method, arguments):
-            return _describe_call(value, method, arguments, depth)
+            return _describe_call(value, method, arguments, names, depth)
         case Argument(number):
-            return f"argument {number}"
+            return (names.arguments.get(number) if names else None) or f"argument {number}"
         case Local(slot):
-            return f"local {slot}"
+            return (names.locals.get(slot) if names else None) or f"local {slot}"
         case Literal(content):
             return "null" if content is None else repr(content)
         case FunctionAddress(method):
             return method.full_name
         case Element(array):
-            return f"{describe(array, depth + 1)}[]"
+            return f"{describe(array, names, depth + 1)}[]"
         case Merged(several):
-            return " or ".join(dict.fromkeys(describe(option, depth + 1) for option in several))
+            return " or ".join(dict.fromkeys(describe(option, names, depth + 1) for option in several))
         case NewArray():
             return "new array"
         case Other(what):
@@ -143,11 +154,22 @@ def describe(value: Value, depth: int = 0) -> str:
     return "unknown"
 
 
-def _describe_call(value: CallResult | NewObject, method: Member, arguments: tuple[Value, ...], depth: int) -> str:
+def _describe_field(name: str, holder: Value, names: VariableNames | None, depth: int) -> str:
+    """A field of a closure or state machine shows as the variable it was made for (Roslyn: `<>4__this`, `<name>5__N`)."""
+    if isinstance(holder, Argument) and holder.number == 0:
+        captured = _CAPTURED.match(name)
+        if captured:
+            return captured["name"] or "this"
+    return f"{describe(holder, names, depth + 1)}.{name}"
+
+
+def _describe_call(
+    value: CallResult | NewObject, method: Member, arguments: tuple[Value, ...], names: VariableNames | None, depth: int
+) -> str:
     inside = "..." if arguments else ""
     if isinstance(value, NewObject):
         return f"new {method.declaring_type_name}({inside})"
     has_this = bool(method.signature[:1] and method.signature[0] & 0x20)
     if has_this and arguments:
-        return f"{describe(arguments[0], depth + 1)}.{method.name}({'...' if len(arguments) > 1 else ''})"
+        return f"{describe(arguments[0], names, depth + 1)}.{method.name}({'...' if len(arguments) > 1 else ''})"
     return f"{method.full_name}({inside})"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from heaphound.runtime.calls import CodeModule, CodeSearch, CodeSite
-from heaphound.runtime.il_values import Argument, CallResult, FieldValue, FunctionAddress, NewObject, Value, describe, options
+from heaphound.runtime.il_values import Argument, CallResult, FieldValue, FunctionAddress, NewObject, Value, options
 from heaphound.runtime.metadata.events import backing_field, event_of_accessor, event_of_field, events
 from heaphound.runtime.metadata.member_names import Member
 
@@ -124,7 +124,7 @@ class SubscriptionSearch:
         handler_value = operation.arguments[-1] if value is None else value
         handler, target = self._handler(site, handler_value)
         receiver = operation.arguments[0] if len(operation.arguments) > 1 else None
-        text = handler.full_name if handler is not None else describe(handler_value)
+        text = handler.full_name if handler is not None else site.text(handler_value)
         source = source_field(receiver) if receiver is not None else None
         return Subscription(
             site,
@@ -134,7 +134,7 @@ class SubscriptionSearch:
             target,
             text,
             receiver,
-            describe(receiver) if receiver is not None else "",
+            site.text(receiver) if receiver is not None else "",
             source,
         )
 

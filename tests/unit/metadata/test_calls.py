@@ -54,7 +54,7 @@ def test_handlers_of_the_library_itself() -> None:
     removed = search.unsubscriptions(MULTIPLEXER, "ConnectionFailed")
     assert {str(item.site.written_method).partition("(")[0] for item in removed} == {
         f"lambda in {MULTIPLEXER}.InitializeSentinel",
-        f"async or iterator body of {MULTIPLEXER}.ConnectImplAsync",
+        f"async body of {MULTIPLEXER}.ConnectImplAsync",
         f"{MULTIPLEXER}.ConnectImpl",
     }
 
@@ -107,7 +107,7 @@ def test_writes_into_static_collections() -> None:
 def test_generated_methods_show_the_written_one() -> None:
     data = metadata(ZOO)
     body = display_method(data, method_rid(ZOO, "Zoo.Program+<Middle>d__16", "MoveNext"))
-    assert (body.name, body.role) == ("Zoo.Program.Middle", "async or iterator body of")
+    assert (body.name, body.role) == ("Zoo.Program.Middle", "async body of")
     plain = display_method(data, method_rid(ZOO, "Zoo.Program", "Middle"))
     assert (plain.name, plain.role) == ("Zoo.Program.Middle(System.Int32)", "")
     names = [str(display_method(data, rid)) for rid in range(1, data.tables.count(6) + 1)]
@@ -122,3 +122,18 @@ def test_no_method_is_lost_silently() -> None:
     assert {rid for rid in methods if module.metadata.methoddef(rid).has_il} == set(module.bodies)
     assert all(module.flow(rid) is not None for rid in module.bodies)
     assert search.gaps == []
+
+
+def test_delegate_field_that_is_no_event() -> None:
+    search = SubscriptionSearch(code(ZOO))
+    found = search.combined_into("Zoo.Delegates", "Multi")
+    assert found[0].handler_text == "Zoo.Delegates.InstanceTarget"
+    assert search.event_of_field("Zoo.Delegates", "Multi") is None
+    assert search.combined_into("Zoo.Delegates", "StaticEvent") == []  # its add accessor is the plumbing, no subscription
+
+
+def test_variables_show_by_name() -> None:
+    found = SubscriptionSearch(code(SHOP_CACHING, REDIS)).subscriptions(MULTIPLEXER, "ConnectionFailed")
+    forwarded = next(item for item in found if item.site.method_name.startswith(MULTIPLEXER + ".CreateMultiplexer("))
+    assert forwarded.handler is None
+    assert forwarded.handler_text == "connectHandler"

@@ -9,6 +9,7 @@ from typing import Final
 
 from heaphound.runtime.metadata.member_names import method_display_name, open_type_name
 from heaphound.runtime.metadata.reader import Metadata
+from heaphound.runtime.metadata.type_names import type_token_name
 
 _LAMBDA: Final = re.compile(r"^<(?P<method>.*)>b__")
 _LOCAL_FUNCTION: Final = re.compile(r"^<(?P<method>.*)>g__(?P<name>[^|]+)\|")
@@ -56,7 +57,7 @@ def _written(metadata: Metadata, name: str, owner: int) -> tuple[str, list[str]]
         machine = _state_machine_name(metadata.typedef(owner).name)
         if machine is not None:
             name = machine
-            roles.append("async or iterator body of")
+            roles.append("async body of" if _is_async(metadata, owner) else "iterator body of")
     for _ in range(_MAXIMUM_NESTING):
         local = _LOCAL_FUNCTION.match(name)
         if local:
@@ -72,6 +73,11 @@ def _written(metadata: Metadata, name: str, owner: int) -> tuple[str, list[str]]
     if _VB_LAMBDA.match(name):
         roles.append("lambda")
     return name, roles
+
+
+def _is_async(metadata: Metadata, owner: int) -> bool:
+    names = (type_token_name(metadata, token) for token in metadata.interfaces(owner))
+    return "System.Runtime.CompilerServices.IAsyncStateMachine" in names
 
 
 def _state_machine_name(type_name: str) -> str | None:
