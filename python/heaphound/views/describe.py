@@ -10,6 +10,7 @@ from heaphound.views.page import Block, Fact
 from heaphound.views.quantities import count, share, size
 
 GAPS_SHOWN = 10
+STEPS_SHOWN = 40
 
 
 def headline(dump: DumpFacts) -> str:
@@ -62,9 +63,19 @@ def step_words(step: PathStep) -> str:
     return f"{step.type} {step.via}" if step.via.startswith(("[", "(")) else f"{step.type}.{step.via}"
 
 
+def abridged(path: tuple[PathStep, ...]) -> tuple[tuple[PathStep, ...], int, tuple[PathStep, ...]]:
+    """(beginning, number of steps left out, end): a list of a million nodes is shown by its ends. JSON has every step."""
+    if len(path) <= STEPS_SHOWN:
+        return path, 0, ()
+    half = STEPS_SHOWN // 2
+    return path[:half], len(path) - 2 * half, path[-half:]
+
+
 def chain(root: FindingRoot | RootRow, path: tuple[PathStep, ...]) -> str:
-    """The whole path on one line."""
-    return " -> ".join([root_words(root), *(step_words(step) for step in path)])
+    """The path on one line."""
+    beginning, omitted, end = abridged(path)
+    between = [f"... {count(omitted, 'more object')} ..."] if omitted else []
+    return " -> ".join([root_words(root), *map(step_words, beginning), *between, *map(step_words, end)])
 
 
 def coverage_sentences(coverage: Coverage) -> Iterator[str]:

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from heaphound.results.analyze import AnalyzeResult, Finding
 from heaphound.results.answer import Answer
-from heaphound.views.describe import headline, holder_words, limit_sentences, root_words
+from heaphound.views.describe import abridged, headline, holder_words, limit_sentences, root_words
 from heaphound.views.names import split_namespace
 from heaphound.views.printable import printable
 from heaphound.views.quantities import count, share, size
@@ -63,7 +63,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(size=size, count=count, namespace=split_namespace, root_words=root_words, root_name=_root_name)
-    environment.globals.update(share=share, percent=_percent, holder=_holder)
+    environment.globals.update(abridged=abridged, share=share, percent=_percent, holder=_holder)
     return environment
 
 

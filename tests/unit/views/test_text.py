@@ -72,6 +72,14 @@ def test_a_pipe_shows_the_same_at_any_width(monkeypatch: pytest.MonkeyPatch) -> 
     assert text_of(answers.ANALYZE) == narrow
 
 
+def test_a_path_of_thousands_is_shown_by_its_ends() -> None:
+    (row, *_) = answers.PATH_ANSWER.result.paths
+    long = replace(answers.PATH_ANSWER.result, paths=(replace(row, path=answers.PATH * 1000),))
+    shown = text_of(replace(answers.PATH_ANSWER, result=long))
+    assert shown.count("  -> ") == 40
+    assert "3,960 more objects" in shown
+
+
 def test_numbers_in_a_pipe_have_no_separators() -> None:
     stream = StringIO()
     write_plain([Table(numbers("Bytes", "Count"), [(Size(2_510_000_000), 39_789_084)])], stream)

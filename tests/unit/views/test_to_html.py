@@ -1,6 +1,7 @@
 """The report is one page that needs nothing, and nothing in a dump can become part of its code."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -20,11 +21,11 @@ class Elements(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.tags: set[str] = set()
-        self.attributes: set[str] = set()
+        self.attributes: set[tuple[str, str | None]] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
+        self.attributes |= set(attrs)
         if tag not in VOID:
             self.open.append(tag)
 
@@ -32,9 +33,20 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture(params=["leak", "healthy", "hostile"])
+def several_findings() -> Answer[AnalyzeResult]:
+    """A page with an index, and a path too long to be drawn whole."""
+    long = replace(answers.LEAK, path=answers.PATH * 1000)
+    return replace(answers.ANALYZE, result=replace(answers.ANALYZE.result, findings=(answers.LEAK, answers.HOSTILE_FINDING, long)))
+
+
+@pytest.fixture(params=["leak", "healthy", "hostile", "several"])
 def answer(request: pytest.FixtureRequest) -> Answer[AnalyzeResult]:
-    return {"leak": answers.ANALYZE, "healthy": answers.ANALYZE_HEALTHY, "hostile": answers.ANALYZE_HOSTILE}[request.param]
+    return {
+        "leak": answers.ANALYZE,
+        "healthy": answers.ANALYZE_HEALTHY,
+        "hostile": answers.ANALYZE_HOSTILE,
+        "several": several_findings(),
+    }[request.param]
 
 
 def test_the_page_is_well_formed_and_runs_nothing(answer: Answer[AnalyzeResult]) -> None:
@@ -42,8 +54,9 @@ def test_the_page_is_well_formed_and_runs_nothing(answer: Answer[AnalyzeResult])
     elements = Elements()
     elements.feed(page)
     assert elements.open == []
-    assert not elements.tags & {"script", "img", "link", "iframe", "object", "form", "a", "b", "svg"}
-    assert not [name for name in elements.attributes if name.startswith("on") or name in ("src", "href")]
+    assert not elements.tags & {"script", "img", "link", "iframe", "object", "form", "b", "svg"}
+    assert not [name for name, _ in elements.attributes if name.startswith("on") or name == "src"]
+    assert all((value or "").startswith("#finding-") for name, value in elements.attributes if name == "href")
 
 
 def test_the_page_loads_nothing(answer: Answer[AnalyzeResult]) -> None:
@@ -90,3 +103,15 @@ def test_limits_are_part_of_the_page() -> None:
 
 def test_the_same_answer_makes_the_same_page(answer: Answer[AnalyzeResult]) -> None:
     assert html_page(answer) == html_page(answer)
+
+
+def test_several_findings_have_an_index() -> None:
+    page = html_page(several_findings())
+    assert page.count('href="#finding-') == 3
+    assert page.count('id="finding-') == 3
+
+
+def test_a_path_of_thousands_is_drawn_by_its_ends() -> None:
+    page = html_page(several_findings())
+    assert "3,960 more objects" in page
+    assert len(page) < 200_000

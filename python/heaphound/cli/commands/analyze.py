@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -52,8 +53,8 @@ def command(options: DumpOptions, html_file: Path | None, force: bool, fail_on: 
 
 
 def _where_next(core: str, result: AnalyzeResult, html_file: Path | None) -> list[Fact]:
-    report = str(html_file) if html_file is not None else f"heaphound analyze {core} --html {Path(core).name}.html"
+    report = str(html_file) if html_file is not None else f"heaphound analyze {quote(core)} --html {quote(f'{Path(core).name}.html')}"
     next_steps = [Fact("Report", report)]
     held = next((finding.holder.address for finding in result.findings if finding.holder.address is not None), None)
-    next_steps.append(Fact("More", f"heaphound retained {core}" if held is None else f"heaphound path {core} {held}"))
+    next_steps.append(Fact("More", f"heaphound retained {quote(core)}" if held is None else f"heaphound path {quote(core)} {held}"))
     return next_steps

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from heaphound.results.answer import Answer
 from heaphound.results.path import PathResult, PathRow
-from heaphound.views.describe import coverage_blocks, root_words
+from heaphound.views.describe import abridged, coverage_blocks, root_words, step_words
 from heaphound.views.page import Block, Fact, Line
 from heaphound.views.quantities import count, exact
 
@@ -33,6 +33,10 @@ def page(answer: Answer[PathResult]) -> Iterator[Block]:
 
 def _path(path: PathRow) -> Iterator[Block]:
     yield Line(root_words(path.root), "strong")
-    for step in path.path:
-        via = "" if step.via is None else f" {step.via}" if step.via.startswith(("[", "(")) else f".{step.via}"
-        yield Line(f"  -> {step.address} {step.type}{via}")
+    beginning, omitted, end = abridged(path.path)
+    for step in beginning:
+        yield Line(f"  -> {step.address} {step_words(step)}")
+    if omitted:
+        yield Line(f"  ... {count(omitted, 'more object')}: --json lists them all", "dim")
+    for step in end:
+        yield Line(f"  -> {step.address} {step_words(step)}")
