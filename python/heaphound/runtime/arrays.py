@@ -67,6 +67,5 @@ def array_shape(values: Values, address: int, found: Type) -> ArrayShape:
 
 def array_elements(values: Values, shape: ArrayShape, start: int = 0, stop: int | None = None) -> Iterator[ElementRow]:
     """Elements `start` to `stop` (default the end), by their place in memory; what cannot be read is an Absence in its place."""
-    kind = shape.element.type.element_type if shape.element.type is not None and shape.element.type.is_enum else None
     for index in range(start, min(shape.length, shape.length if stop is None else stop)):
-        yield ElementRow(index, values.value(shape.data + index * shape.stride, shape.element, kind))
+        yield ElementRow(index, values.value(shape.data + index * shape.stride, shape.element))

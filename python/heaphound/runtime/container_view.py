@@ -115,8 +115,7 @@ class View:
 
 def element(values: Values, shape: ArrayShape, index: int) -> Value:
     """Value of one element."""
-    kind = shape.element.type.element_type if shape.element.type is not None and shape.element.type.is_enum else None
-    return values.value(shape.data + index * shape.stride, shape.element, kind)
+    return values.value(shape.data + index * shape.stride, shape.element)
 
 
 def element_view(values: Values, shape: ArrayShape, index: int) -> View:

@@ -1,6 +1,6 @@
 """Values in memory: what lies at an address, read as its declared type says."""
 
-from struct import unpack
+from struct import pack, unpack
 from typing import Final
 
 from heaphound.address import Address
@@ -76,7 +76,7 @@ class Values:
     def _value(self, address: int, kind: ResolvedType, element_type: int, depth: int) -> Value:
         if element_type in REFERENCES:
             return self.reference(self.memory.pointer(address))
-        enum = kind.type if kind.type is not None and kind.type.is_enum else None
+        enum = kind.layout if kind.layout is not None and kind.layout.is_enum else None
         if enum is not None:
             number = self._number(address, enum.element_type)
             return EnumValue(self.enums.name(enum, number), number) if isinstance(number, int) else number
@@ -97,7 +97,7 @@ class Values:
         if form is None:
             return self.memory.u8(address) if element_type == ElementType.BOOLEAN else self.memory.u64(address)
         value: int | float = unpack(form, self.memory.bytes(address, PRIMITIVE_BYTES[element_type]))[0]
-        return value
+        return shortest_single(value) if element_type == ElementType.R4 else value
 
     def reference(self, target: int) -> Reference | Absence | None:
         """A reference to the object at `target`: None for null, an Absence where there is no readable object."""
@@ -113,7 +113,7 @@ class Values:
 
     def type_of(self, address: int) -> Type:
         """Type of the object at `address`. Raises Unreadable or Malformed."""
-        mask = self.system.layout.constant("Object.MethodTableMask")
+        mask = self.system.layout.constant("ObjectToMethodTableUnmask")
         return self.system.type(self.memory.pointer(address) & ~mask)
 
     def text_and_length(self, address: int, found: Type) -> tuple[str | None, int | None]:
@@ -170,6 +170,15 @@ class Values:
             return _plain_text(rows[1].value) if rows[0].value is True else "null"
         size = readable_size(kind.name)
         return None if size is None else readable(kind.name, self.memory.bytes(address, size))
+
+
+def shortest_single(value: float) -> float:
+    """The shortest decimal number that is this single-precision value: 0.72 for 0.7200000286102295, as .NET prints it."""
+    for digits in range(6, 9):
+        short = float(f"{value:.{digits}g}")
+        if pack("<f", short) == pack("<f", value):
+            return short
+    return value
 
 
 def value_bytes(kind: ResolvedType, element_type: int | None = None) -> int:
