@@ -12,6 +12,8 @@ from heaphound.errors import Malformed, RuntimeNotFound, Unreadable, Unsupported
 
 VERSION_MARK = b"@(#)Version "
 VERSION = re.compile(rb"@\(#\)Version (\d+)\.(\d+)\.(\d+)\.\d+(?: @Commit: ([0-9a-f]{8,40}))?")
+CORE_LIBRARY = "System.Private.CoreLib.dll"
+INFORMATIONAL_VERSION = re.compile(rb"(\d{1,3}\.\d{1,3}\.\d{1,3})(?:-[0-9A-Za-z.-]+)?\+([0-9a-f]{40})\0")
 NATIVE_AOT_EXPORTS = ("DotNetRuntimeDebugHeader", "RhpNewFast")
 MAXIMUM_VERSION_MARKS = 64
 MAXIMUM_VERSION_BYTES = 160
@@ -21,8 +23,9 @@ MAXIMUM_VERSION_BYTES = 160
 class FoundRuntime:
     """An image that holds CoreCLR, and what it says of itself.
 
-    `version` is the product's (9.0.11); `version_origin` tells whether the image or its path says so. `dac_table` and `descriptor`
-    are addresses of the exported symbols, None where the image has no such export or the dump lacks the pages of its symbol table.
+    `version` is the product's (9.0.11); `version_origin` tells what says so: the image, the core library or the path.
+    `dac_table` and `descriptor` are addresses of the exported symbols, None where the image has no such export or the dump lacks the
+    pages of its symbol table.
     """
 
     module: ElfModule
@@ -79,8 +82,8 @@ def _what_instead(core: Core, modules: list[ElfModule]) -> str:
 def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
     """Product version out of the image's version text (`@(#)Version 9.0.1125.51716 @Commit: ...`: patch and year in the third number).
 
-    The linker puts the text into .data or .rodata, so all of the image is searched. A dump without those pages still names the
-    shared framework's directory, whose name is the version.
+    The linker puts the text into .data or .rodata, so all of the image is searched. A `--withheap` dump may lack those pages: then the
+    core library's metadata says it (AssemblyInformationalVersion, `9.0.11+commit`), or the name of the shared framework's directory.
     """
     ranges = [(mapping.start, mapping.end) for mapping in module.mappings]
     for address in core.image.find_bytes(VERSION_MARK, ranges, MAXIMUM_VERSION_MARKS):
@@ -91,6 +94,9 @@ def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
             major, minor, third = (int(match.group(i)) for i in (1, 2, 3))
             commit = None if match.group(4) is None else match.group(4).decode("ascii")
             return f"{major}.{minor}.{third // 100}", "image", commit
+    of_library = _core_library_version(core)
+    if of_library is not None:
+        return of_library[0], "core library", of_library[1]
     directory = PurePosixPath(module.path).parent.name
     if re.fullmatch(r"\d+\.\d+\.\d+(-.+)?", directory):
         return directory.split("-")[0], "path", None
@@ -98,6 +104,20 @@ def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
         f"{core.path}: the dump lacks the version text of {module.path} (build-id {module.build_id or 'unknown'}), "
         "and its directory does not name a version; give the image with --binaries"
     )
+
+
+def _core_library_version(core: Core) -> tuple[str, str] | None:
+    """Version and commit out of System.Private.CoreLib's metadata, which is built and numbered together with CoreCLR; None if not there."""
+    readable = core.image.readable_ranges
+    for file in core.files:
+        if PurePosixPath(file.path).name != CORE_LIBRARY:
+            continue
+        for start, end in readable:
+            low, high = max(start, file.start), min(end, file.end)
+            match = INFORMATIONAL_VERSION.search(core.memory.bytes(low, high - low)) if low < high else None
+            if match is not None:
+                return match.group(1).decode("ascii"), match.group(2).decode("ascii")
+    return None
 
 
 def read_dac_table(core: Core, address: int, entry_count: int, entry_bytes: int, image_base: int) -> list[int]:
