@@ -36,7 +36,7 @@ HOSTILE = "Evil<script>alert('x')</script>\x1b[31m\u202egpj.exe&amp;"
 DUMP = DumpFacts(
     file="core.4242",
     size_bytes=3_901_234_567,
-    kind="createdump full",
+    kind="createdump (full)",
     os="linux",
     architecture="x64",
     pid=4242,
@@ -191,7 +191,11 @@ INFO = Answer(
             Ability("metadata", "partial", "layout file, self-checked", "2 images are not in the dump: --binaries DIR"),
             Ability("thread names", "unavailable", "", "Thread.Name is not in the layout"),
         ),
-        held=(Held("GC heap", 3_571_000_000, 3_571_000_000), Held("images", 40_000_000, None)),
+        held=(
+            Held("GC heap", 3_571_000_000, 3_571_000_000),
+            Held("images", 40_000_000, None),
+            Held("modules with metadata", 30, 32, "count"),
+        ),
         thread_count=19,
         module_count=32,
     ),

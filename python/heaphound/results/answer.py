@@ -17,7 +17,7 @@ class DumpFacts:
     size_bytes: int
     """Size of the core itself (after decompression)."""
     kind: str
-    """How the core was written: ``createdump full``, ``createdump withheap``, ``createdump normal``, ``kernel``, ``gcore``, ``unknown``."""
+    """How the core was written: ``createdump (full)``, ``createdump (withheap)``, ``kernel``, ``gcore``, ``unknown`` ..."""
     os: str
     architecture: str
     """``x64`` or ``arm64``."""

@@ -47,9 +47,10 @@ class Held:
 
     name: str
     """``GC heap``, ``stacks``, ``images``, ``metadata`` ..."""
-    present_bytes: int
-    expected_bytes: int | None
+    present: int
+    expected: int | None
     """None if how much there was in the process is unknown."""
+    unit: Literal["bytes", "count"] = "bytes"
 
 
 @dataclass(frozen=True, slots=True)

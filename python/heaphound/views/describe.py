@@ -14,7 +14,7 @@ STEPS_SHOWN = 40
 
 
 def headline(dump: DumpFacts) -> str:
-    """``.NET 9.0.11, linux x64, 1 workstation heap (regions) - Shop.Orders, pid 4242, core written by createdump full, 3.90 GB``."""
+    """``.NET 9.0.11, linux x64, 1 workstation heap (regions) - Shop.Orders, pid 4242, core written by createdump (full), 3.90 GB``."""
     runtime = [f".NET {dump.runtime}" if dump.runtime else "no .NET runtime found", f"{dump.os} {dump.architecture}"]
     if dump.heap_count is not None:
         flavour = "" if dump.server_gc is None else "server " if dump.server_gc else "workstation "

@@ -31,7 +31,7 @@ def page(answer: Answer[InfoResult]) -> Iterator[Block]:
         yield Table(names("Ability", "State", "Offsets from", "Note"), rows)
     if result.held:
         yield Line("")
-        held = [(Size(part.present_bytes), _size_or_none(part.expected_bytes), part.name) for part in result.held]
+        held = [(_amount(part.present, part.unit), _amount(part.expected, part.unit), part.name) for part in result.held]
         yield Table((*numbers("In the dump", "In the process"), *names("What")), held)
     yield from coverage_blocks(dump, answer.coverage)
 
@@ -40,5 +40,5 @@ def _layout(name: str, described: bool) -> str:
     return f"{name}, with the runtime's own descriptor on top" if described else f"{name} (this runtime carries no descriptor of its own)"
 
 
-def _size_or_none(size_bytes: int | None) -> Size | None:
-    return None if size_bytes is None else Size(size_bytes)
+def _amount(number: int | None, unit: str) -> int | None:
+    return None if number is None else Size(number) if unit == "bytes" else number
