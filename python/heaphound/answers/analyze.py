@@ -1,0 +1,67 @@
+"""`analyze`: what is wrong, who holds it, which code, how to fix it."""
+
+from dataclasses import replace
+
+from heaphound.answers.facts import dump_facts, heap_coverage
+from heaphound.answers.heap import generation_sizes
+from heaphound.answers.memory import memory_result
+from heaphound.answers.naming import Naming
+from heaphound.answers.runtime_ranges import runtime_labels
+from heaphound.answers.types import types
+from heaphound.diagnose.holding import best_root, root_words
+from heaphound.diagnose.rules import RULES
+from heaphound.diagnose.run import diagnose
+from heaphound.dump.address_space import account
+from heaphound.results.analyze import AnalyzeResult, HeapSummary
+from heaphound.results.answer import Answer, Coverage
+from heaphound.session import Session
+
+TOP_TYPES = 15
+
+
+def analyze(session: Session) -> Answer[AnalyzeResult]:
+    """The whole hunt: walk, graph, dominators, rules, verdict. A heap that was not walked whole never gives "no-leak"."""
+    diagnosis = diagnose(session.subject, RULES, session.progress)
+    coverage = replace(heap_coverage(session, roots=True), skipped_rules=diagnosis.skipped)
+    labels, missing = runtime_labels(session)
+    incomplete = bool(coverage.gaps) or coverage.walked_bytes != coverage.heap_bytes
+    result = AnalyzeResult(
+        verdict="unclear" if diagnosis.verdict == "no-leak" and incomplete else diagnosis.verdict,
+        findings=diagnosis.findings,
+        memory=memory_result(session, account(session.core, labels)),
+        heap=_summary(session),
+        top_types=types(session, sort="size", limit=TOP_TYPES).result.types,
+        skipped_rules=diagnosis.skipped,
+    )
+    return Answer(dump_facts(session), _with_notes(coverage, missing), result)
+
+
+def _with_notes(coverage: Coverage, notes: list[str]) -> Coverage:
+    return replace(coverage, notes=(*coverage.notes, *notes))
+
+
+def _summary(session: Session) -> HeapSummary:
+    table, dominators = session.table, session.graph.dominators
+    free = table.free_type_index
+    free_count = 0 if free is None else int(table.type_counts[free])
+    free_bytes = 0 if free is None else int(table.type_bytes[free])
+    largest = session.graph.owned(None, 1)
+    return HeapSummary(
+        object_count=table.object_count - free_count,
+        size_bytes=int(table.type_bytes.sum()) - free_bytes,
+        free_count=free_count,
+        free_bytes=free_bytes,
+        committed_bytes=sum(segment.committed_end - segment.committed_start for segment in session.gc_heap.segments),
+        live_count=dominators.reachable_count,
+        live_bytes=dominators.reachable_bytes,
+        largest_owner=_owner_words(session, largest[0]) if largest else None,
+        largest_owner_retained_bytes=session.graph.retained_bytes(largest[0]) if largest else None,
+        generations=tuple(generation_sizes(session)),
+    )
+
+
+def _owner_words(session: Session, index: int) -> str:
+    address = int(session.table.address_of(index))
+    root = best_root(session.roots, address)
+    held = "" if root is None else f", held by {root_words(root)}"
+    return f"{Naming(session).type_of_index(index)} at {address:#x}{held}"

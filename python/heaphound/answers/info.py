@@ -1,0 +1,123 @@
+"""`info`: what the dump is, which runtime it holds, and which abilities there are on it."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from heaphound.address import Address
+from heaphound.answers.facts import dump_facts
+from heaphound.errors import HeaphoundError
+from heaphound.results.answer import Answer, Coverage
+from heaphound.results.info import Ability, AbilityState, Held, InfoResult, RuntimeFacts
+from heaphound.session import Session
+
+PartT = TypeVar("PartT")
+
+
+def info(session: Session) -> Answer[InfoResult]:
+    """Facts that cost no heap walk."""
+    runtime = session.runtime
+    heap = _or_none(lambda: session.gc_heap)
+    result = InfoResult(
+        runtime=RuntimeFacts(
+            version=runtime.version,
+            path=runtime.module.path,
+            base=Address(runtime.module.base),
+            build_id=runtime.build_id,
+            architecture=session.core.machine,
+            single_file=runtime.single_file,
+            server_gc=runtime.server_gc,
+            regions=None if heap is None else heap.regions,
+            heap_count=None if heap is None else len(heap.heaps),
+            contract_descriptor=None if runtime.descriptor is None else Address(runtime.descriptor),
+            layout=runtime.layout_name,
+            commit=runtime.commit,
+        ),
+        abilities=tuple(_abilities(session)),
+        held=tuple(_held(session)),
+        thread_count=_or_none(lambda: len(session.threads)),
+        module_count=_or_none(lambda: len(session.module_list.modules)),
+    )
+    return Answer(dump_facts(session), Coverage(notes=tuple(_notes(session))), result)
+
+
+def _or_none(read: Callable[[], PartT]) -> PartT | None:
+    """A part, or None where the dump cannot give it: `abilities` says why."""
+    try:
+        return read()
+    except HeaphoundError:
+        return None
+
+
+def _abilities(session: Session) -> list[Ability]:
+    """The layout's own self-checks, then every part that was tried on this dump."""
+    found = []
+    for checked in session.runtime.abilities:
+        found.append(Ability(checked.name, "available" if checked.available else "unavailable", checked.origin, checked.failed or ""))
+    known = {ability.name for ability in found}
+    origin = "descriptor + layout file, self-checked" if session.runtime.descriptor is not None else "layout file, self-checked"
+    parts: tuple[tuple[str, Callable[[], int]], ...] = (
+        ("GC heap", lambda: len(session.gc_heap.gaps)),
+        ("handles", lambda: len(session.read_handles().gaps)),
+        ("finalizer queue", lambda: len(session.read_finalizer_queue().gaps)),
+        ("modules", lambda: len(session.module_list.gaps)),
+        ("statics", lambda: len(session.read_statics().gaps)),
+        ("threads", lambda: _gapless(session.threads)),
+        ("code", lambda: _gapless(session.code.sections)),
+    )
+    for name, read in parts:
+        if name in known:
+            continue
+        state: AbilityState
+        try:
+            gaps = read()
+            state, note = ("available", "") if gaps == 0 else ("partial", f"{gaps} parts could not be read")
+        except HeaphoundError as error:
+            state, note = "unavailable", str(error)
+        found.append(Ability(name, state, "" if state == "unavailable" else origin, note))
+    return found
+
+
+def _gapless(_part: object) -> int:
+    """Gaps of a part that is read whole or raises."""
+    return 0
+
+
+def _held(session: Session) -> list[Held]:
+    """How much of what matters the file has."""
+    core = session.core
+    held = [Held("process memory", core.resident_bytes, sum(size for _address, size, *_ in core.image.segments))]
+    heap = _or_none(lambda: session.gc_heap)
+    if heap is not None:
+        present = sum(_present(session, segment.start, segment.end) for segment in heap.segments)
+        held.append(Held("GC heap", present, sum(segment.end - segment.start for segment in heap.segments)))
+    modules = _or_none(lambda: session.module_list.modules) or ()
+    with_metadata = sum(module.metadata is not None for module in modules)
+    if modules:
+        held.append(Held("modules with metadata", with_metadata, len(modules), "count"))
+    return held
+
+
+def _present(session: Session, start: int, end: int) -> int:
+    """Bytes of [start, end) that the dump holds, read on beyond holes in steps of a page."""
+    found, at, page = 0, start, 4096
+    while at < end:
+        here = session.core.image.readable_bytes(at, end - at)
+        found += here
+        at += here
+        while at < end and not session.core.image.readable_bytes(at, 1):
+            at = (at // page + 1) * page
+    return found
+
+
+def _notes(session: Session) -> list[str]:
+    notes = []
+    if session.runtime.descriptor_missing is not None:
+        notes.append(
+            f"the runtime's contract descriptor is not in the dump ({session.runtime.descriptor_missing}); the layout file serves alone"
+        )
+    notes += [
+        f"{attached.file} stands in for bytes that the core lacks (checked by {attached.checked_by or 'nothing'})"
+        for attached in session.backing.attached
+    ]
+    notes += [f"{refused.file} was not used for {refused.path}: {refused.reason}" for refused in session.backing.refused]
+    return notes

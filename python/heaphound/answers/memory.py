@@ -1,0 +1,51 @@
+"""`memory`: where all bytes of the dump went."""
+
+from heaphound.address import Address
+from heaphound.answers.facts import dump_facts
+from heaphound.answers.runtime_ranges import runtime_labels
+from heaphound.dump.address_space import AddressSpace, account
+from heaphound.dump.region import CATEGORIES
+from heaphound.results.answer import Answer, Coverage
+from heaphound.results.memory import MemoryPart, MemoryRange, MemoryResult
+from heaphound.session import Session
+
+ESTIMATED = ("native: glibc main heap", "native: glibc arenas", "native: glibc large allocations")
+PERMISSIONS = ((4, "r"), (2, "w"), (1, "x"))
+
+
+def memory(session: Session, ranges: bool = False) -> Answer[MemoryResult]:
+    """The breakdown; with `ranges` every single stretch too."""
+    labels, missing = runtime_labels(session)
+    space = account(session.core, labels)
+    return Answer(dump_facts(session), Coverage(notes=tuple(missing)), memory_result(session, space, ranges))
+
+
+def memory_result(session: Session, space: AddressSpace, ranges: bool = False) -> MemoryResult:
+    """An address space as the result of the verb."""
+    parts = tuple(
+        MemoryPart(
+            kind=category.name.replace(": ", "-").replace(" ", "-"),
+            name=CATEGORIES[category.name],
+            size_bytes=category.resident_bytes,
+            exact=category.name not in ESTIMATED,
+        )
+        for category in space.categories
+    )
+    listed = _ranges(session, space) if ranges else ()
+    return MemoryResult(total_bytes=space.resident_bytes, parts=parts, ranges=listed)
+
+
+def _ranges(session: Session, space: AddressSpace) -> tuple[MemoryRange, ...]:
+    """The stretches with the permissions of the mapping that they lie in; both lists ascend."""
+    mappings = [(address, address + size, flags) for address, size, _memory, _offset, flags in session.core.image.segments if size]
+    found, position = [], 0
+    for piece in space.ranges:
+        while position < len(mappings) and mappings[position][1] <= piece.start:
+            position += 1
+        inside = position < len(mappings) and mappings[position][0] <= piece.start
+        flags = mappings[position][2] if inside else 0
+        permissions = "".join(letter if flags & bit else "-" for bit, letter in PERMISSIONS) if inside else ""
+        found.append(
+            MemoryRange(Address(piece.start), Address(piece.end), piece.category, piece.detail or CATEGORIES[piece.category], permissions)
+        )
+    return tuple(found)

@@ -1,0 +1,46 @@
+"""`path`: why an object is alive: shortest paths from roots, with the fields that lead on."""
+
+from heaphound.address import Address
+from heaphound.answers.facts import dump_facts, heap_coverage
+from heaphound.answers.naming import Naming
+from heaphound.answers.object import object_index
+from heaphound.answers.root_rows import root_row
+from heaphound.diagnose.holding import best_root
+from heaphound.results.analyze import PathStep
+from heaphound.results.answer import Answer
+from heaphound.results.path import PathResult, PathRow
+from heaphound.session import Session
+
+EVERY_PATH = 10_000
+
+
+def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathResult]:
+    """Paths to the object at `address` (or the one that contains it); None for `limit` means all, up to 10,000."""
+    naming, table = Naming(session), session.table
+    target = object_index(session, address)
+    found = session.graph.paths_to(target, EVERY_PATH if limit is None else limit)
+    rows = []
+    for indices in found.paths:
+        root = best_root(session.roots, int(table.address_of(indices[0])))
+        if root is not None:
+            rows.append(PathRow(root_row(session, naming, root), steps(session, naming, indices)))
+    result = PathResult(
+        target=Address(table.address_of(target)),
+        type=naming.type_of_index(target),
+        paths=tuple(rows),
+        complete=found.complete,
+        left_out=0,
+        retained_bytes=session.graph.retained_bytes(target),
+    )
+    return Answer(dump_facts(session), heap_coverage(session, roots=True), result)
+
+
+def steps(session: Session, naming: Naming, indices: tuple[int, ...]) -> tuple[PathStep, ...]:
+    """Objects of a path with the name of the field or index that leads from each to the next."""
+    addresses = [int(session.table.address_of(index)) for index in indices]
+    found = []
+    for position, address in enumerate(addresses):
+        last = position + 1 == len(addresses)
+        via = None if last else session.edge(address, addresses[position + 1])
+        found.append(PathStep(Address(address), naming.type_of_index(indices[position]), via))
+    return tuple(found)

@@ -1,0 +1,151 @@
+"""The Python API: one call a verb, the same that the command line prints."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from heaphound.answers.analyze import analyze
+from heaphound.answers.handles import handles
+from heaphound.answers.heap import heap
+from heaphound.answers.info import info
+from heaphound.answers.memory import memory
+from heaphound.answers.modules import modules
+from heaphound.answers.object import DEFAULT_ROWS
+from heaphound.answers.object import object as one_object
+from heaphound.answers.objects import objects
+from heaphound.answers.path import path as paths
+from heaphound.answers.retained import retained
+from heaphound.answers.statics import statics
+from heaphound.answers.types import Filter, types
+from heaphound.answers.verify import verify
+from heaphound.dump.cache import CachedDump, default_cache_directory, list_cache, remove_cached
+from heaphound.progress import Progress, silent
+from heaphound.results.analyze import AnalyzeResult
+from heaphound.results.answer import Answer
+from heaphound.results.cache import CacheEntry, CacheResult
+from heaphound.results.handles import HandlesResult
+from heaphound.results.heap import HeapResult
+from heaphound.results.info import InfoResult
+from heaphound.results.memory import MemoryResult
+from heaphound.results.modules import ModulesResult
+from heaphound.results.object import ObjectResult
+from heaphound.results.objects import ObjectsResult
+from heaphound.results.path import PathResult
+from heaphound.results.retained import RetainedResult
+from heaphound.results.statics import StaticsResult
+from heaphound.results.types import TypesResult
+from heaphound.results.verify import VerifyResult
+from heaphound.session import Session
+
+
+class Dump:
+    """An open dump. Each call is the verb of that name; `limit` None means all rows.
+
+    Parts of the dump are read when a verb first needs them and kept, so that a second question is cheap. Every call may raise
+    HeaphoundError: the dump lacks what the answer needs, and the message says what.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def analyze(self) -> Answer[AnalyzeResult]:
+        """What is wrong, who holds it, which code, how to fix it."""
+        return analyze(self.session)
+
+    def info(self) -> Answer[InfoResult]:
+        """Which runtime, where the knowledge of its structures comes from, what the dump holds and lacks."""
+        return info(self.session)
+
+    def memory(self, *, ranges: bool = False) -> Answer[MemoryResult]:
+        """Where all bytes of the dump went; with `ranges` each stretch too."""
+        return memory(self.session, ranges)
+
+    def heap(self) -> Answer[HeapResult]:
+        """Heaps, generations, segments or regions, allocation contexts."""
+        return heap(self.session)
+
+    def types(
+        self,
+        *,
+        by: str = "type",
+        live: bool = False,
+        dead: bool = False,
+        minimum_bytes: int | None = None,
+        maximum_bytes: int | None = None,
+        name: str | None = None,
+        generation: str | None = None,
+        sort: str = "size",
+        limit: int | None = None,
+    ) -> Answer[TypesResult]:
+        """Count and bytes by `type`, `namespace`, `assembly` or `generation`; `name` is a regular expression, sizes are of one object."""
+        return types(self.session, by, Filter(live, dead, minimum_bytes, maximum_bytes, generation), name, sort, limit)
+
+    def objects(
+        self,
+        *,
+        type_name: str | None = None,
+        method_table: int | None = None,
+        minimum_bytes: int | None = None,
+        maximum_bytes: int | None = None,
+        generation: str | None = None,
+        sort: str = "address",
+        limit: int | None = None,
+    ) -> Answer[ObjectsResult]:
+        """Objects, of one type where `type_name` (exactly) or `method_table` say so, sorted by `address`, `size` or `retained`."""
+        chosen = Filter(minimum_bytes=minimum_bytes, maximum_bytes=maximum_bytes, generation=generation)
+        return objects(self.session, type_name, method_table, chosen, sort, limit)
+
+    def object(self, address: int, *, strings: bool = False, limit: int | None = DEFAULT_ROWS) -> Answer[ObjectResult]:
+        """One object from all sides; texts of strings only with `strings`."""
+        return one_object(self.session, address, strings, limit)
+
+    def path(self, address: int, *, limit: int | None = 10) -> Answer[PathResult]:
+        """Shortest paths from roots to an object."""
+        return paths(self.session, address, limit)
+
+    def retained(self, address: int | None = None, *, limit: int | None = 20) -> Answer[RetainedResult]:
+        """The biggest owners, or what one object alone keeps alive and who alone keeps it."""
+        return retained(self.session, address, limit)
+
+    def statics(self, *, type_name: str | None = None, sort: str = "retained", limit: int | None = None) -> Answer[StaticsResult]:
+        """Static and thread-static fields that hold references; sorted by `retained`, `type` or `slot`."""
+        return statics(self.session, type_name, sort, limit)
+
+    def handles(self, *, kind: str | None = None, statistics: bool = False, limit: int | None = None) -> Answer[HandlesResult]:
+        """The GC handle table, or its statistics."""
+        return handles(self.session, kind, statistics, limit)
+
+    def modules(self) -> Answer[ModulesResult]:
+        """Loaded assemblies."""
+        return modules(self.session)
+
+    def verify(self) -> Answer[VerifyResult]:
+        """Whether the heap makes sense, and checksums of all objects and references."""
+        return verify(self.session)
+
+
+def open(
+    path: str | Path,
+    symbols: Sequence[str | Path] = (),
+    binaries: Sequence[str | Path] = (),
+    cache_directory: str | Path | None = None,
+    progress: Progress = silent,
+) -> Dump:
+    """Open a core dump, plain or compressed. `symbols` are directories of portable PDBs, `binaries` of images that the core lacks.
+
+    Raises DumpError when the file is no usable core. A runtime that cannot be read raises at the first verb that needs it.
+    """
+    return Dump(Session(path, symbols, binaries, cache_directory, progress))
+
+
+def cache(directory: str | Path | None = None, *, remove: bool = False) -> CacheResult:
+    """The decompressed dumps that are kept for the next time; with `remove` they are deleted."""
+    where = default_cache_directory() if directory is None else Path(directory)
+    found = list_cache(where)
+    if not remove:
+        return CacheResult(str(where), tuple(_entry(dump) for dump in found))
+    remove_cached(found)
+    return CacheResult(str(where), tuple(_entry(dump) for dump in list_cache(where)), tuple(_entry(dump) for dump in found))
+
+
+def _entry(dump: CachedDump) -> CacheEntry:
+    return CacheEntry(str(dump.path), dump.source, dump.size_bytes, dump.disk_bytes, dump.last_used, dump.partial)

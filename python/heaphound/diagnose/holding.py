@@ -1,0 +1,72 @@
+"""Who holds an object: its most telling root, the path from there, and both in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heaphound.address import Address
+from heaphound.diagnose.subject import Subject
+from heaphound.results.analyze import FindingRoot
+from heaphound.runtime.roots import KINDS, Root, RootTable
+from heaphound.runtime.threads import Thread
+
+PATHS_COMPARED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The root that tells most, and the objects from what it holds to the object asked for. No root and no path: nothing holds it."""
+
+    root: Root | None
+    path: tuple[int, ...]
+    complete: bool
+
+
+def best_root(roots: RootTable, address: int) -> Root | None:
+    """The most telling root of the object at an address: a static field before a handle before a stack word; None if there is none."""
+    rows = roots.rows_of(address)
+    return roots.root(int(rows[0])) if len(rows) else None
+
+
+def held_by(subject: Subject, index: int) -> Held:
+    """The root that explains best why an object is alive: statics before handles before stacks, then the shortest path."""
+    found = subject.graph.paths_to(index, PATHS_COMPARED)
+    best: tuple[tuple[int, int], Root, tuple[int, ...]] | None = None
+    for path in found.paths:
+        root = best_root(subject.roots, subject.address_of(path[0]))
+        if root is not None:
+            rank = (KINDS.index(root.kind), len(path))
+            if best is None or rank < best[0]:
+                best = (rank, root, path)
+    return Held(None, (), found.complete) if best is None else Held(best[1], best[2], found.complete)
+
+
+def thread_of(threads: Sequence[Thread], root: Root) -> int | None:
+    """Managed id of the thread of a thread static or a stack word; None for others and for threads that run no managed code."""
+    if root.static is not None:
+        return root.static.thread
+    return next((thread.managed_id for thread in threads if root.os_id is not None and thread.os_id == root.os_id), None)
+
+
+def root_words(root: Root) -> str:
+    """A root in words: `static Ns.Type.field`, `Strong handle 0x...`, `stack of thread 4242 (conservative)`."""
+    if root.static is not None:
+        kind = "static" if root.static.thread is None else f"thread static (thread {root.static.thread})"
+        return f"{kind} {root.static.declaring_type}.{root.static.field}"
+    if root.handle_kind is not None:
+        return f"{root.handle_kind} handle {root.address:#x}"
+    if root.os_id is not None:
+        return f"stack of thread {root.os_id} (conservative)"
+    return "finalizer queue"
+
+
+def finding_root(threads: Sequence[Thread], root: Root | None) -> FindingRoot:
+    """The root of a finding; kind `none` if nothing holds the object."""
+    if root is None:
+        return FindingRoot("none")
+    return FindingRoot(
+        kind=root.kind,
+        declaring_type=None if root.static is None else root.static.declaring_type,
+        field=None if root.static is None else root.static.field,
+        thread=thread_of(threads, root),
+        address=None if root.address is None else Address(root.address),
+    )

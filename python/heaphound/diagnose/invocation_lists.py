@@ -1,0 +1,170 @@
+"""Multicast delegates with many subscribers: where they are, and who the subscribers are.
+
+src/System.Private.CoreLib/src/System/MulticastDelegate.CoreCLR.cs, 6.0 to 10.0: a delegate with several targets keeps them in
+`_invocationList` (object[], grown by doubling and shared between successive versions), of which the first `_invocationCount` count. A
+delegate of one static method has its method in `_methodPtrAux` and itself as `_target`; one of an instance method has it in `_methodPtr`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heaphound.diagnose.subject import Subject
+from heaphound.errors import Malformed, Unreadable
+from heaphound.runtime.code import DelegateTarget
+from heaphound.runtime.methods import Method
+from heaphound.runtime.types import Type
+
+FIELDS_START = 8
+ELEMENTS_START = 16
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationList:
+    """A delegate with many subscribers: `head_index` is the delegate object, `array_index` its list, of which `count` are in use."""
+
+    head_index: int
+    array_index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Subscribers that run the same method.
+
+    `declaring_type` is the metadata name of the method's type, None when the code address leads to no method. `distinct_targets` is 0
+    for a static method; `delegates` counts delegate objects, fewer than `count` when one object was added several times.
+    """
+
+    method: str
+    declaring_type: str | None
+    name: str | None
+    is_static: bool
+    count: int
+    distinct_targets: int
+    delegates: int
+    target_type: str | None
+    target_method_table: int | None
+
+    @property
+    def repeated(self) -> int:
+        """How many of the subscriptions repeat an earlier one of the same method on the same target."""
+        return self.count - max(1, self.distinct_targets)
+
+
+@dataclass(frozen=True, slots=True)
+class DelegateFields:
+    """Offsets from a delegate object's address."""
+
+    target: int
+    method_pointer: int
+    method_pointer_aux: int
+    invocation_list: int
+    invocation_count: int
+
+
+def delegate_fields(delegate: Type) -> DelegateFields:
+    """Where a delegate's fields lie. Malformed when its class is not the one described above."""
+    offsets = {field.name: FIELDS_START + field.offset for field in delegate.fields if field.offset is not None and not field.is_static}
+    try:
+        return DelegateFields(
+            offsets["_target"], offsets["_methodPtr"], offsets["_methodPtrAux"], offsets["_invocationList"], offsets["_invocationCount"]
+        )
+    except KeyError as error:
+        raise Malformed(f"{delegate.name} has no field {error.args[0]}") from None
+
+
+def long_invocation_lists(subject: Subject, minimum: int) -> Iterator[InvocationList]:
+    """Delegates that a root reaches and that have at least `minimum` subscribers. O(object arrays of that length)."""
+    table = subject.graph.table
+    for array_type in subject.types.find("System.Object[]"):
+        arrays = subject.instances(array_type.method_table)
+        large = arrays[table.sizes_of(arrays) >= ELEMENTS_START + 8 * minimum]
+        for array_index in large.tolist():
+            for referrer in subject.graph.referrers(array_index).tolist():
+                count = _count(subject, referrer, array_index)
+                if count >= minimum and subject.graph.is_reachable(referrer):
+                    yield InvocationList(referrer, array_index, count)
+
+
+def _count(subject: Subject, index: int, array_index: int) -> int:
+    """Subscribers of the delegate that has this array as its invocation list; 0 if the object is no such delegate."""
+    try:
+        found = subject.type_of(index)
+        if not found.is_delegate:
+            return 0
+        fields, memory, address = delegate_fields(found), subject.runtime.memory, subject.address_of(index)
+        if memory.pointer(address + fields.invocation_list) != subject.address_of(array_index):
+            return 0
+        count = memory.i64(address + fields.invocation_count)
+        capacity = memory.u32(subject.address_of(array_index) + FIELDS_START)
+    except (Unreadable, Malformed):
+        return 0  # what cannot be read as a delegate is not one; the walk has listed the damage
+    return count if 0 < count <= capacity else 0
+
+
+def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
+    """The subscribers, grouped by the method they run, the most frequent first. Raises Unreadable, Malformed."""
+    memory = subject.runtime.memory
+    data = memory.bytes(subject.address_of(found.array_index) + ELEMENTS_START, 8 * found.count)
+    delegates = np.frombuffer(data, dtype=np.uint64)
+    delegates = delegates[delegates != 0]
+    fields = delegate_fields(subject.type_of(found.head_index))
+
+    def column(offset: int) -> NDArray[np.uint64]:
+        values, present = memory.image.gather_u64(delegates + np.uint64(offset))
+        if not present.all():
+            raise Unreadable(int(delegates[int(np.argmin(present))]) + offset, 8)
+        return values
+
+    targets, pointers, auxiliary = column(fields.target), column(fields.method_pointer), column(fields.method_pointer_aux)
+    code = np.where(auxiliary != 0, auxiliary, pointers)
+    groups: dict[str, list[NDArray[np.int64]]] = {}
+    called: dict[str, DelegateTarget] = {}
+    _addresses, first, order = np.unique(code, return_index=True, return_inverse=True)
+    for position, row in enumerate(first.tolist()):
+        found_target = subject.code.resolve_delegate(int(delegates[row]), int(targets[row]), int(pointers[row]), int(auxiliary[row]))
+        name = f"<code at {found_target.code:#x}>" if found_target.method is None else found_target.method.full_name
+        groups.setdefault(name, []).append(np.flatnonzero(order == position))
+        called.setdefault(name, found_target)
+    made = []
+    for name, parts in groups.items():
+        rows = np.concatenate(parts)
+        made.append(_handler(subject, name, called[name], delegates[rows], targets[rows]))
+    return sorted(made, key=lambda handler: (-handler.count, handler.method))
+
+
+def _handler(subject: Subject, name: str, called: DelegateTarget, delegates: NDArray[np.uint64], targets: NDArray[np.uint64]) -> Handler:
+    is_static = called.kind == "open"
+    distinct = np.unique(targets[targets != 0])
+    target_type = None if is_static or not len(distinct) else _common_type(subject, distinct)
+    return Handler(
+        method=name,
+        declaring_type=None if called.method is None else definition_of(subject, called.method),
+        name=None if called.method is None else called.method.name,
+        is_static=is_static,
+        count=len(delegates),
+        distinct_targets=0 if is_static else len(distinct),
+        delegates=len(np.unique(delegates)),
+        target_type=None if target_type is None else target_type.name,
+        target_method_table=None if target_type is None else target_type.method_table,
+    )
+
+
+def definition_of(subject: Subject, method: Method) -> str | None:
+    """Metadata name of the type that declares a method; None for methods without metadata."""
+    module = subject.types.module_at(method.module)
+    if module is None or module.metadata is None or not method.rid:
+        return None
+    return module.metadata.typedef_full_name(module.metadata.method_owner(method.rid))
+
+
+def _common_type(subject: Subject, targets: NDArray[np.uint64]) -> Type | None:
+    """The most frequent type of some objects; None where none of their first words is in the dump."""
+    words, present = subject.runtime.memory.image.gather_u64(targets)
+    mask = np.uint64(0xFFFFFFFFFFFFFFFF ^ subject.runtime.layout.constant("ObjectToMethodTableUnmask"))
+    counts = Counter((words[present] & mask).tolist())
+    return subject.types.type(counts.most_common(1)[0][0]) if counts else None

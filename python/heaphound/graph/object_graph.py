@@ -1,0 +1,103 @@
+"""Questions on objects, references and roots, all of them as indices: knows neither a dump nor .NET."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heaphound._core import Dominators, Graph, Heap
+from heaphound.progress import Progress, silent
+
+NO_OBJECT = 0xFFFFFFFF
+VIRTUAL_ROOT = 0xFFFFFFFF
+UNREACHABLE = 0xFFFFFFFE
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Shortest paths, one for each root object that reaches the target, shortest first: root object first, target last.
+
+    `complete` is False when more roots reach the target than were asked for, or the search was cut; never read an incomplete
+    search without a path as "nothing holds it".
+    """
+
+    paths: tuple[tuple[int, ...], ...]
+    complete: bool
+
+
+class ObjectGraph:
+    """The reference graph with its roots. Objects are indices of the walk, ascending by address.
+
+    `exact_roots` and `conservative_roots` are object indices, duplicates allowed. Conservative ones never change what exact ones
+    dominate: see docs/decisions.md.
+    """
+
+    def __init__(
+        self,
+        table: Heap,
+        graph: Graph,
+        exact_roots: NDArray[np.uint32],
+        conservative_roots: NDArray[np.uint32],
+        progress: Progress = silent,
+    ) -> None:
+        self.table = table
+        self.graph = graph
+        self.exact_roots = np.unique(exact_roots)
+        self.conservative_roots = np.setdiff1d(conservative_roots, self.exact_roots)
+        self._progress = progress
+
+    @cached_property
+    def dominators(self) -> Dominators:
+        """The dominator tree below a virtual root above all roots; O(references), once."""
+        return self.graph.dominators(self.table, np.concatenate([self.exact_roots, self.conservative_roots]), progress=self._progress)
+
+    def is_reachable(self, index: int) -> bool:
+        """Whether any root reaches the object."""
+        return int(self.dominators.immediate_of(index)) != UNREACHABLE
+
+    def retained_bytes(self, index: int) -> int:
+        """What would be freed if this one object became unreachable, in bytes, exact; its own size if no root reaches it."""
+        return int(self.dominators.retained_of(index))
+
+    def retained_count(self, index: int) -> int:
+        """How many objects, itself included, would be freed with it."""
+        return int(self.dominators.retained_count_of(index))
+
+    def owned_count(self, index: int | None) -> int:
+        """How many objects this one (None: the virtual root) immediately dominates."""
+        return len(self.dominators.children(index, len(self.table)))
+
+    def dominator_of(self, index: int) -> int | None:
+        """The nearest object that alone keeps this one alive; None if a root does, several do, or nothing does."""
+        above = int(self.dominators.immediate_of(index))
+        return None if above in (VIRTUAL_ROOT, UNREACHABLE) else above
+
+    def chain(self, index: int, limit: int) -> list[int]:
+        """Dominators from the nearest to the outermost, at most `limit`."""
+        found: list[int] = []
+        above = self.dominator_of(index)
+        while above is not None and len(found) < limit:
+            found.append(above)
+            above = self.dominator_of(above)
+        return found
+
+    def owned(self, index: int | None, limit: int) -> Sequence[int]:
+        """Objects immediately dominated by this one (None: by the virtual root), the most retaining first, at most `limit`."""
+        return [int(child) for child in self.dominators.children(index, limit)]
+
+    def references(self, index: int) -> NDArray[np.uint32]:
+        """Objects that this one refers to, with repetitions."""
+        return self.graph.references(index)
+
+    def referrers(self, index: int) -> NDArray[np.uint32]:
+        """Objects that refer to this one, each once, ascending."""
+        return np.unique(self.graph.referrers(index))
+
+    def paths_to(self, target: int, maximum: int) -> Paths:
+        """At most `maximum` shortest paths from different root objects; exact roots before conservative ones."""
+        paths, complete = self.graph.shortest_paths(
+            self.exact_roots, target, maximum, last_resort=self.conservative_roots, progress=self._progress
+        )
+        return Paths(tuple(tuple(path) for path in paths), complete)

@@ -1,0 +1,220 @@
+"""One opened dump: wires the layers together, each part read when it is first needed and kept. The only module that knows them all."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heaphound._core import Graph, Heap
+from heaphound.diagnose.subject import Subject
+from heaphound.dump.backing import BackingReport, attach_binaries
+from heaphound.dump.core import Core, open_core
+from heaphound.errors import HeaphoundError
+from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
+from heaphound.progress import Progress, silent
+from heaphound.runtime.calls import CodeSearch
+from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.code_modules import code_modules
+from heaphound.runtime.finalizer import FinalizerQueue, read_finalizer_queue
+from heaphound.runtime.handles import HandleTable, read_handle_table
+from heaphound.runtime.heap import GCHeap, read_heap
+from heaphound.runtime.heap_walk import heap_layout, walk_heap
+from heaphound.runtime.modules import ModuleList, read_module_list
+from heaphound.runtime.objects import Objects
+from heaphound.runtime.roots import RootTable, root_table
+from heaphound.runtime.runtime import Runtime, find_runtime
+from heaphound.runtime.stack_words import read_stack_words
+from heaphound.runtime.statics import Static, StaticList, read_static_list
+from heaphound.runtime.symbols import SymbolStore
+from heaphound.runtime.sync_blocks import SyncBlock, read_sync_blocks
+from heaphound.runtime.threads import Thread, read_threads
+from heaphound.runtime.typesystem import TypeSystem
+
+PartT = TypeVar("PartT")
+NONE = np.zeros(0, np.uint64)
+NO_HANDLES = HandleTable((), NONE, np.zeros(0, np.uint8), NONE, NONE, ())
+
+
+class Session:
+    """The parts of one dump. Every property reads the dump once; it raises what its reader raises, but for sources of roots.
+
+    A source of roots that cannot be read is left out and named in `incomplete`, with the reason: the graph is then of the others.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        symbols: Sequence[str | Path] = (),
+        binaries: Sequence[str | Path] = (),
+        cache_directory: str | Path | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self.progress = progress
+        self.incomplete: list[str] = []
+        opened = open_core(path, progress=progress, cache_directory=None if cache_directory is None else Path(cache_directory))
+        self.core: Core
+        self.backing: BackingReport
+        self.core, self.backing = attach_binaries(opened, [Path(directory) for directory in binaries])
+        self.symbols = SymbolStore(symbols)
+
+    def _root_source(self, name: str, read: Callable[[], PartT], absent: PartT) -> PartT:
+        try:
+            return read()
+        except HeaphoundError as error:
+            self.incomplete.append(f"{name}: {error}")
+            return absent
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The CoreCLR of the process."""
+        return find_runtime(self.core)
+
+    @cached_property
+    def gc_heap(self) -> GCHeap:
+        """Segments, generations, allocation contexts."""
+        return read_heap(self.runtime)
+
+    @cached_property
+    def table(self) -> Heap:
+        """The walked objects; O(heap)."""
+        return walk_heap(self.runtime, self.gc_heap, self.progress)
+
+    @cached_property
+    def module_list(self) -> ModuleList:
+        """Loaded modules."""
+        return read_module_list(self.runtime)
+
+    @cached_property
+    def types(self) -> TypeSystem:
+        """The type system; types of the heap are registered once the heap is walked."""
+        return TypeSystem(self.runtime, self.module_list.modules)
+
+    @cached_property
+    def threads(self) -> list[Thread]:
+        """Managed threads."""
+        return read_threads(self.runtime)
+
+    def read_handles(self) -> HandleTable:
+        """The GC handle table; raises what its reader raises."""
+        return read_handle_table(self.runtime)
+
+    def read_finalizer_queue(self) -> FinalizerQueue:
+        """The finalizer queue; raises what its reader raises."""
+        return read_finalizer_queue(self.runtime, self.gc_heap)
+
+    def read_statics(self) -> StaticList:
+        """Statics and what of them could not be read; raises what its reader raises."""
+        return read_static_list(self.runtime, self.types, threads=self.threads)
+
+    @cached_property
+    def handles(self) -> HandleTable:
+        """The GC handle table."""
+        return self._root_source("handles", self.read_handles, NO_HANDLES)
+
+    @cached_property
+    def finalizer_queue(self) -> FinalizerQueue:
+        """Objects with finalizers, ready ones apart."""
+        return self._root_source("finalizer queue", self.read_finalizer_queue, FinalizerQueue((), (), ()))
+
+    @cached_property
+    def statics(self) -> tuple[Static, ...]:
+        """Static and thread-static fields that hold references."""
+        return self._root_source("statics", lambda: self.read_statics().statics, ())
+
+    @cached_property
+    def code(self) -> CodeLocator:
+        """From an address of code to its method."""
+        return CodeLocator(self.runtime, self.types)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Reads single objects: fields, elements, delegates, collections."""
+        return self._objects(strings=True)
+
+    @cached_property
+    def objects_without_texts(self) -> Objects:
+        """The same, with the texts of strings hidden."""
+        return self._objects(strings=False)
+
+    def _objects(self, strings: bool) -> Objects:
+        secondaries = dict(zip(*(column.tolist() for column in self._dependent_handles()), strict=True))
+        return Objects(self.runtime, self.types, method_name=self._method_name, dependent=secondaries.get, strings=strings)
+
+    def _dependent_handles(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """(handle, secondary object) of the dependent handles."""
+        mask = self.handles.of_kind("Dependent")
+        return self.handles.addresses[mask], self.handles.secondaries[mask]
+
+    def _method_name(self, code: int) -> str | None:
+        method = self.code.resolve(code)
+        return None if method is None else method.full_name
+
+    @cached_property
+    def sync_blocks(self) -> list[SyncBlock]:
+        """Sync blocks in use."""
+        return read_sync_blocks(self.runtime, self.threads)
+
+    def edge(self, source: int, target: int) -> str:
+        """The first field or index of one object that refers to another, by address; in words where no field does."""
+        names = self.objects.edge_names(source, target, 1)
+        return names[0] if names else "(dependent handle or load context)"
+
+    @cached_property
+    def roots(self) -> RootTable:
+        """All roots; those of stacks are conservative."""
+        stacks, missing = read_stack_words(self.core, self.table)
+        statics, handles, queue = self.statics, self.handles, self.finalizer_queue
+        conservative = ["stacks: every word that points into an object counts, also a stale one"]
+        return root_table(statics, handles, queue, stacks, [*self.incomplete, *conservative, *missing])
+
+    @cached_property
+    def graph(self) -> ObjectGraph:
+        """References, roots, dominators; O(references)."""
+        layout = heap_layout(self.runtime.layout)
+        edges = self._dependent_edges()
+        graph = Graph.build(self.core.image, layout, self.table, edges, self._load_context_edges(), progress=self.progress)
+        roots, exact = self.roots, self.roots.exact()
+        indices = self.table.indices_containing(roots.objects)
+        found = indices != NO_OBJECT
+        return ObjectGraph(self.table, graph, indices[exact & found], indices[~exact & found], self.progress)
+
+    def _dependent_edges(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Object indices of primary and secondary of each dependent handle; a null secondary stays in, as no object."""
+        mask = self.handles.of_kind("Dependent")
+        sources, targets = self.table.indices_of(self.handles.objects[mask]), self.table.indices_of(self.handles.secondaries[mask])
+        known = sources != NO_OBJECT
+        return sources[known], targets[known]
+
+    def _load_context_edges(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """From each object of a collectible type to the LoaderAllocator that it keeps alive (no field holds that reference)."""
+        table = self.table
+        sources, targets = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        for type_index in np.flatnonzero(table.type_collectible).tolist():
+            owner = self.types.loader_allocator_object(int(table.method_tables[type_index]))
+            index = None if not owner else table.index_of(owner)
+            if index is not None:
+                sources.append(table.instances(type_index))
+                targets.append(np.full(len(sources[-1]), index, np.uint32))
+        return np.concatenate(sources), np.concatenate(targets)
+
+    @cached_property
+    def code_search(self) -> CodeSearch:
+        """Search in the IL of all modules that have any, with the PDBs that were found."""
+        return CodeSearch(code_modules(self.module_list.modules, self.symbols))
+
+    @cached_property
+    def subject(self) -> Subject:
+        """What the rules of the diagnosis may ask."""
+        return Subject(
+            runtime=self.runtime,
+            types=self.types,
+            edges=self.objects.edges,
+            graph=self.graph,
+            roots=self.roots,
+            threads=self.threads,
+            code=self.code,
+            search=self.code_search,
+        )
