@@ -1,0 +1,111 @@
+"""The layout files themselves, and which one a runtime gets."""
+
+import json
+import re
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from heaphound.errors import LayoutError, UnsupportedRuntime
+from heaphound.layouts.descriptor import Descriptor
+from heaphound.layouts.load import layout_file, parse_layout_file, supported_versions, with_descriptor
+from heaphound.layouts.schema import Field, TypeLayout
+
+VERSIONS = ["6.0", "8.0", "9.0", "10.0"]
+
+
+def text_of(version: str) -> str:
+    return resources.files("heaphound.layouts").joinpath("data", f"coreclr-{version}-x64.json").read_text(encoding="utf-8")
+
+
+def test_every_supported_version_is_listed_in_order() -> None:
+    assert supported_versions() == VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_file_serves_every_build_of_its_version(version: str) -> None:
+    found = layout_file(f"{version}.37", "x64", "abc")
+    assert found.layout.version == version
+    assert found.layout.origin("MethodTable", "BaseSize") == "layout file"
+    assert found.dac_table.entry_bytes == (4 if version == "6.0" else 8)
+
+
+@pytest.mark.parametrize(("version", "architecture"), [("7.0.20", "x64"), ("9.0.1", "arm64"), ("11.0.0", "x64"), ("9.1.0", "x64")])
+def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, architecture: str) -> None:
+    with pytest.raises(UnsupportedRuntime) as error:
+        layout_file(version, architecture, "0123abcd")
+    for part in (version, architecture, "0123abcd", "6.0, 8.0, 9.0, 10.0", "CONTRIBUTING.md"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("section", ["constants", "contracts", "types", "globals"])
+def test_entries_are_one_a_line_and_sorted(version: str, section: str) -> None:
+    lines = text_of(version).splitlines()
+    start = next(number for number, line in enumerate(lines) if re.fullmatch(rf'\s*"{section}": {{', line))
+    end = next(number for number in range(start + 1, len(lines)) if re.fullmatch(r"\s*},?", lines[number]))
+    names = [re.match(r'\s*"([^"]+)": .+', line) for line in lines[start + 1 : end]]
+    assert all(names)
+    found = [name.group(1) for name in names if name]
+    assert found == sorted(found)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_fields_of_a_type_do_not_share_an_offset_but_where_the_runtime_has_a_union(version: str) -> None:
+    unions = {
+        "ILCodeVersioningState",  # version of IL: by node or by module and method (codeversion.h)
+        "EETypeHashTable",  # the table's bucket array and an entry's value are two structures under one name
+        "InstMethodHashTable",
+        "StressLog",
+    }
+    for name, layout in layout_file(f"{version}.0", "x64", None).layout.types.items():
+        offsets = [field.offset for field in layout.fields.values()]
+        assert name in unions or len(offsets) == len(set(offsets)), name
+        if layout.size_bytes is not None:
+            assert all(offset < layout.size_bytes for offset in offsets), name
+
+
+def test_the_dumps_own_descriptor_wins() -> None:
+    base = layout_file("9.0.1", "x64", None).layout.with_globals({"AppDomain": 1, "SystemDomain": 2}, "layout file")
+    own = {"Thread": TypeLayout({"Id": Field(20, None, "descriptor")})}
+    over = with_descriptor(base, Descriptor(own, {"MethodDescAlignment": 16}, {"AppDomain": 3}, {}, {"Thread": 2}))
+    assert (over.offset("Thread", "Id"), over.origin("Thread", "Id")) == (20, "descriptor")
+    assert over.origin("Thread", "ThreadLocalDataPtr") == "layout file"
+    assert over.constant("MethodDescAlignment") == 16
+    assert (over.global_address("AppDomain"), over.global_address("SystemDomain")) == (3, 2)
+    assert (over.contract("Thread"), over.contract("Statics")) == (2, "dynamic-statics-info")
+
+
+def broken(change: Callable[[dict[str, Any]], object]) -> str:
+    raw = json.loads(text_of("9.0"))
+    change(raw)
+    return json.dumps(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda raw: raw.pop("origin"), "sections"),
+        (lambda raw: raw.update(extra={}), "sections"),
+        (lambda raw: raw["origin"].pop("source"), "origin"),
+        (lambda raw: raw["constants"].update(a="7"), "constant"),
+        (lambda raw: raw["contracts"].update(a=[]), "contract"),
+        (lambda raw: raw.update(handle_kinds=[1]), "handle_kinds"),
+        (lambda raw: raw["types"].update(T={"f": -8}), "T.f"),
+        (lambda raw: raw["dac_table"].update(holds="u16"), "u16"),
+        (lambda raw: raw["dac_table"]["globals"].update(Far=4000), "Far"),
+        (lambda raw: raw["dac_table"].pop("entries"), "entries"),
+    ],
+)
+def test_a_file_with_a_wrong_entry_is_refused_by_name(change: Callable[[dict[str, Any]], object], named: str) -> None:
+    with pytest.raises(LayoutError, match=f"file.json|{named}") as error:
+        parse_layout_file(broken(change), "file.json")
+    assert named in str(error.value)
+
+
+def test_a_file_that_is_no_json_is_refused() -> None:
+    with pytest.raises(LayoutError, match="not JSON"):
+        parse_layout_file("{", "file.json")
