@@ -1,5 +1,6 @@
 """The diagnosis as text: the dump, its memory, its heap, then each finding with who, why, path and fix."""
 
+import re
 from collections.abc import Iterator
 
 from heaphound.results.analyze import AnalyzeResult, CodeSite, Finding, HeapSummary
@@ -9,7 +10,9 @@ from heaphound.views.describe import chain, coverage_blocks, headline, holder_wo
 from heaphound.views.page import Block, Fact, Line, Style
 from heaphound.views.quantities import count, exact, share, size
 
+PARTS_SHOWN = 6
 CODE_SHOWN = 3
+EVIDENCE_SHOWN = 6
 TYPES_SHOWN = 5
 SEVERITY_STYLES: dict[str, Style] = {"leak": "bad", "waste": "warn", "note": "strong"}
 VERDICTS = {
@@ -38,11 +41,18 @@ def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
 
 
 def memory_words(memory: MemoryResult) -> str:
-    """``3.86 GB resident: GC heap, in use 3.57 GB, code 81.0 MB ...``, largest first; a guess is marked ``about``."""
+    """``3.86 GB resident: managed objects 3.57 GB, code 81.0 MB ...``, largest first; a guess is marked ``about``."""
     total = f"{size(memory.total_bytes)} in the dump" if memory.resident_bytes is None else f"{size(memory.resident_bytes)} resident"
     parts = sorted((part for part in memory.parts if part.size_bytes), key=lambda part: -part.size_bytes)
-    words = [f"{part.name} {'' if part.exact else 'about '}{size(part.size_bytes)}" for part in parts]
+    words = [f"{short_name(part.name)} {'' if part.exact else 'about '}{size(part.size_bytes)}" for part in parts[:PARTS_SHOWN]]
+    if len(parts) > PARTS_SHOWN:
+        words.append(f"the rest {size(sum(part.size_bytes for part in parts[PARTS_SHOWN:]))}")
     return f"{total}: {', '.join(words)}"
+
+
+def short_name(name: str) -> str:
+    """A part's name up to its first comma, colon or parenthesis; `heaphound memory` prints the whole of it."""
+    return re.split(r"[,:(]", name, maxsplit=1)[0].strip()
 
 
 def heap_words(heap: HeapSummary) -> str:
@@ -65,8 +75,10 @@ def finding_blocks(finding: Finding) -> Iterator[Block]:
         yield Fact("why", code_words(site), indent=2)
     if len(finding.code) > CODE_SHOWN:
         yield Fact("", f"{count(len(finding.code) - CODE_SHOWN, 'further place')} in code: --json or --html list them", "dim")
-    for sentence in finding.evidence:
-        yield Fact("", sentence)
+    for sentence in finding.evidence[:EVIDENCE_SHOWN]:
+        yield Fact("seen", sentence, indent=2)
+    if len(finding.evidence) > EVIDENCE_SHOWN:
+        yield Fact("", f"{count(len(finding.evidence) - EVIDENCE_SHOWN, 'further observation')}: --json or --html list them", "dim")
     yield Fact("path", chain(finding.root, finding.path), indent=2)
     if finding.advice:
         yield Fact("fix", finding.advice, "strong", indent=2)
