@@ -73,6 +73,8 @@ def finding_blocks(finding: Finding) -> Iterator[Block]:
     yield Fact("holder", holder_words(finding.holder.type, finding.holder.field, finding.holder.address), indent=2)
     for site in finding.code[:CODE_SHOWN]:
         yield Fact("why", code_words(site), indent=2)
+        # A method that does it in several places names each: one line a place.
+        yield from (Fact("", place) for place in site.evidence.split("; ") if place)
     if len(finding.code) > CODE_SHOWN:
         yield Fact("", f"{count(len(finding.code) - CODE_SHOWN, 'further place')} in code: --json or --html list them", "dim")
     for sentence in finding.evidence[:EVIDENCE_SHOWN]:
@@ -88,13 +90,13 @@ def finding_blocks(finding: Finding) -> Iterator[Block]:
 
 
 def code_words(site: CodeSite) -> str:
-    """``RedisHub.get_Instance() subscribes: RedisHub.cs:37 (evidence)``; without a PDB the IL offset and the module stand in."""
+    """``RedisHub.get_Instance() subscribes: RedisHub.cs:37``; without a PDB the module and the IL offset stand in."""
     where = site.module
     if site.file is not None:
         where = site.file if site.line is None else f"{site.file}:{site.line}"
     elif site.il_offset is not None:
         where = f"{site.module}, IL offset {site.il_offset:#06x} (no PDB found: --symbols DIR)"
-    return f"{site.method} {site.role}: {where}{f' - {site.evidence}' if site.evidence else ''}"
+    return f"{site.method} {site.role}: {where}"
 
 
 def _biggest_types(result: AnalyzeResult) -> Iterator[Block]:
