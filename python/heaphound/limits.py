@@ -14,17 +14,14 @@ class Limits:
     mapped_files: int = 1_000_000  # vm.max_map_count is 65,530 by default; administrators raise it to 1 M for databases
     auxv_entries: int = 4_096  # the kernel writes about 25
     path_bytes: int = 65_536  # PATH_MAX is 4,096; overlay and /proc paths are longer, none by a factor of 16
-    program_headers: int = 16_777_216  # PN_XNUM counts go to 2^32; a mapping each, 16 times the raised vm.max_map_count
     image_program_headers: int = 4_096  # of one mapped ELF image; linkers write about 10
     dynamic_entries: int = 4_096  # of one image's .dynamic section; linkers write about 30
     dynamic_symbols: int = 4_194_304  # of one image; the largest C++ libraries export some 200,000
     gnu_hash_chain: int = 4_194_304  # symbols in one bucket: never more than the symbols there are
-    symbol_name_bytes: int = 65_536  # C++ mangled names reach some kilobytes
     image_notes_bytes: int = 1 << 20  # PT_NOTE of one image; build-id and ABI tag take about 100 bytes
     relocation_entries: int = 16_777_216  # of one image; Chromium, the largest known, has some 1.2 million
     binaries_files: int = 1_000_000  # files looked at below one --binaries directory; a whole container image has some 100,000
     compared_pages: int = 256  # pages of a mapped file held against the file on disk: 1 MiB, no chance left for another build
-    glibc_arenas: int = 65_536  # glibc makes at most 8 arenas a core (malloc/arena.c, narenas_limit)
 
     # types: heaphound.runtime
     assemblies: int = 1_000_000  # of one process; plugin hosts that leak load contexts reach some 100,000
@@ -38,6 +35,10 @@ class Limits:
     struct_nesting: int = 32  # value types inside value types; deep state machines reach 10
     array_rank: int = 32  # the runtime's own bound (MAX_RANK)
     fields_of_type: int = 65_535  # the runtime's own bound on FieldDescs of one class (16 bits)
+    loader_heap_blocks: int = 1 << 22  # of one loader heap; 64 KB each, so 256 GB of type data
+    loader_heap_block_bytes: int = 1 << 40  # of one block; the largest are single oversized requests of some MB
+    gc_bookkeeping_tables: int = 4_096  # card tables in one list; a segments heap makes one each time it outgrows the last
+    gc_free_regions: int = 1 << 22  # in one free list; regions of 4 MB over the 16 TB that a process reaches
     invocation_list: int = 1 << 28  # delegates in one multicast list; a leak reaches tens of millions
 
 

@@ -102,6 +102,11 @@ def read_handle_table(runtime: Runtime) -> HandleTable:
     )
 
 
+def handle_segments(runtime: Runtime) -> list[int]:
+    """Addresses of all segments of all tables, each 64 KiB of its own mapping (HANDLE_SEGMENT_SIZE). Raises as `read_handle_table`."""
+    return [segment for table in _tables(runtime) for segment in _segments(runtime.memory, runtime.layout, table, [])]
+
+
 def _tables(runtime: Runtime) -> Iterator[int]:
     """Every HandleTable: a chain of maps, per map ten buckets, per bucket one table a heap slot. LayoutError if a first one is none."""
     memory, layout = runtime.memory, runtime.layout

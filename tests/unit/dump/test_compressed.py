@@ -82,9 +82,9 @@ def test_progress_has_a_total_and_reaches_it(tmp_path: Path, cache: Path, kind: 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_interrupting_leaves_nothing(tmp_path: Path, cache: Path, kind: str) -> None:
-    def interrupt(*_told: object) -> None:
+    def interrupt(phase: str, done: int, total: int) -> None:
         assert list(cache.iterdir()), "the partial file is there while the work goes on"
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(phase, done, total)
 
     with pytest.raises(KeyboardInterrupt):
         open_core(packed(tmp_path, kind), cache_directory=cache, progress=interrupt)
