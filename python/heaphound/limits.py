@@ -14,6 +14,7 @@ class Limits:
     mapped_files: int = 1_000_000  # vm.max_map_count is 65,530 by default; administrators raise it to 1 M for databases
     auxv_entries: int = 4_096  # the kernel writes about 25
     path_bytes: int = 65_536  # PATH_MAX is 4,096; overlay and /proc paths are longer, none by a factor of 16
+    scanned_stack_bytes: int = 2 << 30  # stacks looked through for untouched pages: above it the look would take minutes from a slow disk
     image_program_headers: int = 4_096  # of one mapped ELF image; linkers write about 10
     dynamic_entries: int = 4_096  # of one image's .dynamic section; linkers write about 30
     dynamic_symbols: int = 4_194_304  # of one image; the largest C++ libraries export some 200,000

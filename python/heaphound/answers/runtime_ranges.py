@@ -2,19 +2,31 @@
 
 import numpy as np
 
-from heaphound.dump.region import CODE, GC_COMMITTED, GC_FREE, GC_USED, Label
+from heaphound.dump.region import CODE, GC_BOOKKEEPING, GC_COMMITTED, GC_FREE, GC_USED, HANDLE_TABLES, LOADER_HEAPS, Label
 from heaphound.errors import HeaphoundError
+from heaphound.runtime.gc_memory import read_bookkeeping
+from heaphound.runtime.handles import handle_segments
+from heaphound.runtime.loader_heaps import read_loader_heaps
 from heaphound.session import Session
 
 LARGEST_FREE_LIST = 2_000_000  # single free blocks labelled; beyond it the smaller ones count as used, and a note says so
 SMALLEST_LABELLED_BYTES = 64
+HANDLE_SEGMENT_BYTES = 1 << 16  # HANDLE_SEGMENT_SIZE of src/coreclr/gc/handletablepriv.h
 
 
 def runtime_labels(session: Session) -> tuple[list[Label], list[str]]:
     """Labelled ranges, the more exact ones first; and one sentence for each kind that could not be read."""
     labels: list[Label] = []
     missing: list[str] = []
-    for name, read in (("GC heap", _gc_labels), ("code", _code_labels), ("loader heaps", _loader_labels)):
+    # Loader heaps stand before code: the pages of precode stubs are both.
+    kinds = (
+        ("GC heap", _gc_labels),
+        ("loader heaps", _loader_labels),
+        ("code", _code_labels),
+        ("GC handles", _handle_labels),
+        ("GC tables", _bookkeeping_labels),
+    )
+    for name, read in kinds:
         try:
             labels.extend(read(session))
         except HeaphoundError as error:
@@ -48,4 +60,18 @@ def _code_labels(session: Session) -> list[Label]:
 
 
 def _loader_labels(session: Session) -> list[Label]:
-    return []
+    found = read_loader_heaps(session.runtime, session.module_list.modules)
+    return [Label(start, end, LOADER_HEAPS, heap.kind) for heap in found.heaps for start, end in heap.blocks]
+
+
+def _handle_labels(session: Session) -> list[Label]:
+    return [Label(segment, segment + HANDLE_SEGMENT_BYTES, HANDLE_TABLES, None) for segment in handle_segments(session.runtime)]
+
+
+def _bookkeeping_labels(session: Session) -> list[Label]:
+    """The tables; and, where the heap is made of regions, what is committed of the reservation and in no region: regions in free lists."""
+    tables = read_bookkeeping(session.runtime)
+    labels = [Label(table.start, table.end, GC_BOOKKEEPING, None) for table in tables]
+    if session.gc_heap.regions:
+        labels += [Label(table.lowest, table.highest, GC_COMMITTED, "free regions") for table in tables[:1]]
+    return labels

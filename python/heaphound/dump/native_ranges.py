@@ -19,10 +19,12 @@ from heaphound.dump.region import (
     INACCESSIBLE,
     KERNEL,
     STACKS,
+    STACKS_UNTOUCHED,
     Label,
 )
-from heaphound.dump.stacks import thread_stacks
+from heaphound.dump.stacks import thread_stacks, untouched_end
 from heaphound.dump.writer import DIAGNOSTIC_PAGE
+from heaphound.limits import LIMITS
 
 _AT_PHDR = 3
 _VSYSCALL = 0xFFFFFFFFFF600000  # arch/x86/include/uapi/asm/vsyscall.h
@@ -38,7 +40,7 @@ def native_ranges(core: Core) -> list[Label]:
         labels.append(Label(heap.start, heap.end, GLIBC_ARENAS, f"arena {heap.arena:#x}"))
         labels.append(Label(heap.end, heap.reserved_end, INACCESSIBLE, f"arena {heap.arena:#x}"))
     # Arenas stand before stacks: both can lie in one run of writable pages, and the arena's header says where it is.
-    labels.extend(Label(stack.start, stack.end, STACKS, f"thread {stack.os_id}") for stack in thread_stacks(core, anonymous))
+    labels.extend(_stack_labels(core, anonymous))
     labels.extend(_main_heap(core, modules, anonymous))
     rest = _subtract(anonymous, labels)
     for start, end in rest:
@@ -46,6 +48,16 @@ def native_ranges(core: Core) -> list[Label]:
     closed = (segment for segment in core.image.segments if segment[4] & 7 == 0)
     labels.extend(Label(address, address + size, INACCESSIBLE) for address, size, _, _, _ in closed)
     return labels
+
+
+def _stack_labels(core: Core, anonymous: Ranges) -> Iterator[Label]:
+    """Each stack, its untouched part apart; where all stacks together are too large to look through, no part is called untouched."""
+    stacks = thread_stacks(core, anonymous)
+    look = sum(stack.end - stack.start for stack in stacks) <= LIMITS.scanned_stack_bytes
+    for stack in stacks:
+        if look:
+            yield Label(stack.start, untouched_end(core.memory, stack, anonymous), STACKS_UNTOUCHED, f"thread {stack.os_id}")
+        yield Label(stack.start, stack.end, STACKS, f"thread {stack.os_id}")
 
 
 def _kernel_pages(core: Core, modules: list[ElfModule]) -> Iterator[Label]:

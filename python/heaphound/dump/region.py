@@ -12,6 +12,7 @@ HANDLE_TABLES = "handle tables"
 CODE = "code"
 LOADER_HEAPS = "loader heaps"
 STACKS = "stacks"
+STACKS_UNTOUCHED = "stacks: untouched"
 IMAGES = "images"
 FILE_MAPS = "file maps"
 GLIBC_MAIN_HEAP = "native: glibc main heap"
@@ -31,7 +32,8 @@ CATEGORIES: dict[str, str] = {
     HANDLE_TABLES: "GC handles",
     CODE: "machine code that the JIT and the stub generators wrote",
     LOADER_HEAPS: "types, methods and other structures of the class loader",
-    STACKS: "stacks of threads, untouched pages among them",
+    STACKS: "stacks of threads",
+    STACKS_UNTOUCHED: "pages of zeros below the deepest use of a stack: reserved for growth, hardly memory",
     IMAGES: "programs and libraries, native and managed, with their data",
     FILE_MAPS: "other mapped files",
     GLIBC_MAIN_HEAP: "malloc: the heap that brk extends",

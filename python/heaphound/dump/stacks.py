@@ -7,11 +7,14 @@ from itertools import pairwise
 
 from heaphound.dump.core import Core
 from heaphound.dump.glibc import ARENA_BYTES
+from heaphound.dump.memory import Memory
 from heaphound.dump.ranges import Range, Ranges
 from heaphound.dump.registers import ThreadRegisters
 from heaphound.errors import Unreadable
 
 _PAGE = 4096
+_CHUNK_BYTES = 1 << 20
+_ZEROS = bytes(_CHUNK_BYTES)
 _TCB_WORDS = 512  # `struct pthread` of glibc takes some 2,300 bytes from fs_base on (nptl/descr.h)
 _MAXIMUM_TCB_BYTES = 16 * _PAGE
 
@@ -45,6 +48,23 @@ def thread_stacks(core: Core, writable: Ranges) -> list[ThreadStack]:
         else:
             found.append(ThreadStack(thread.os_id, *block, pointer, exact=True))
     return found
+
+
+def untouched_end(memory: Memory, stack: ThreadStack, writable: Ranges) -> int:
+    """The start of the lowest page of the stack that holds anything but zeros; below it lies what the stack never grew into.
+
+    createdump writes those pages though the process has no memory for them. Reads the stack up to there, in the lowest of
+    its `writable` ranges only: what the dump left out is not counted as zeros.
+    """
+    for start, end in writable.within(stack.start, stack.end):  # the first: below it lies the guard page
+        address = start
+        while address < end:
+            data = memory.bytes(address, min(_CHUNK_BYTES, end - address))
+            if data != _ZEROS[: len(data)]:
+                return address + (len(data) - len(data.lstrip(b"\0"))) // _PAGE * _PAGE
+            address += len(data)
+        return end
+    return stack.start
 
 
 def _recorded_block(core: Core, thread: ThreadRegisters) -> Range | None:

@@ -54,7 +54,7 @@ def arena_heap(pages: int) -> bytes:
 
 def test_arenas_and_a_stack_beside_one(tmp_path: Path) -> None:
     """The kernel joins neighbours of equal access: a stack that ends where an arena begins is one segment with it."""
-    writer = DumpWriter().segment(ARENA - 0x8000, bytes(0x8000) + arena_heap(3) + bytes(PAGE)).thread(5, rip=1, rsp=ARENA - 0x100)
+    writer = DumpWriter().segment(ARENA - 0x8000, b"s" * 0x8000 + arena_heap(3) + bytes(PAGE)).thread(5, rip=1, rsp=ARENA - 0x100)
     space = account(opened(writer, tmp_path))
     assert sizes(space) == {region.STACKS: 0x8000, region.GLIBC_ARENAS: 3 * PAGE, region.INACCESSIBLE: PAGE}
     assert [piece.detail for piece in space.ranges] == ["thread 5", f"arena {ARENA + 0x30:#x}", f"arena {ARENA + 0x30:#x}"]
@@ -79,7 +79,15 @@ def test_the_stack_that_glibc_recorded(tmp_path: Path) -> None:
     place = descriptor - 0x7D0000000000 + 0x690
     data[place : place + 16] = pack("<QQ", block, size)
     writer = DumpWriter().segment(0x7D0000000000, bytes(data)).thread(8, rip=1, rsp=block + 0x1F000, fs_base=descriptor)
-    assert sizes(account(opened(writer, tmp_path)))[region.STACKS] == size
+    found = sizes(account(opened(writer, tmp_path)))
+    assert found[region.STACKS] + found[region.STACKS_UNTOUCHED] == size
+
+
+def test_the_part_of_a_stack_that_was_never_used(tmp_path: Path) -> None:
+    """Pages of zeros from the low end up to the first that holds anything; zeros in between belong to the stack in use."""
+    stack = bytes(0x300000 + 0x234) + b"deepest" + bytes(0x2000) + b"frames" * 0x100
+    writer = DumpWriter().segment(0x7D0000000000, stack.ljust(0x304000, b"\0")).thread(8, rip=1, rsp=0x7D0000303000)
+    assert sizes(account(opened(writer, tmp_path))) == {region.STACKS_UNTOUCHED: 0x300000, region.STACKS: 0x4000}
 
 
 def test_the_brk_heap_and_large_allocations(tmp_path: Path) -> None:
