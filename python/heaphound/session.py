@@ -12,7 +12,7 @@ from heaphound._core import Graph, Heap
 from heaphound.diagnose.subject import Subject
 from heaphound.dump.backing import BackingReport, attach_binaries
 from heaphound.dump.core import Core, open_core
-from heaphound.errors import HeaphoundError
+from heaphound.errors import DumpError, HeaphoundError
 from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
 from heaphound.progress import Progress, silent
 from heaphound.runtime.calls import CodeSearch
@@ -69,8 +69,13 @@ class Session:
 
     @cached_property
     def runtime(self) -> Runtime:
-        """The CoreCLR of the process."""
-        return find_runtime(self.core)
+        """The CoreCLR of the process. Raises DumpError where the file was cut before what leads to it, else what `find_runtime` raises."""
+        try:
+            return find_runtime(self.core)
+        except HeaphoundError as error:
+            if self.core.truncation is None:
+                raise
+            raise DumpError(f"{self.core.path}: {self.core.truncation}; so its runtime cannot be read: {error}") from error
 
     @cached_property
     def gc_heap(self) -> GCHeap:
