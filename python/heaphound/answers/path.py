@@ -20,7 +20,10 @@ def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathR
     target = object_index(session, address)
     found = session.graph.paths_to(target, EVERY_PATH if limit is None else limit)
     rows = []
+    direct = {indices[0] for indices in found.paths}
     for indices in found.paths:
+        if _through_statics_array(session, indices) and indices[1] in direct:
+            continue
         root = best_root(session.roots, int(table.address_of(indices[0])))
         if root is not None:
             rows.append(PathRow(root_row(session, naming, root), steps(session, naming, indices)))
@@ -33,6 +36,14 @@ def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathR
         retained_bytes=session.graph.retained_bytes(target),
     )
     return Answer(dump_facts(session), heap_coverage(session, roots=True), result)
+
+
+def _through_statics_array(session: Session, indices: tuple[int, ...]) -> bool:
+    """Whether a path leads through one of the arrays in which the runtime keeps statics: the static itself is the better name for it."""
+    if len(indices) < 2:
+        return False
+    first, second = (best_root(session.roots, int(session.table.address_of(index))) for index in indices[:2])
+    return first is not None and first.handle_kind is not None and second is not None and second.static is not None
 
 
 def steps(session: Session, naming: Naming, indices: tuple[int, ...]) -> tuple[PathStep, ...]:
