@@ -75,7 +75,8 @@ class Session:
         except HeaphoundError as error:
             if self.core.truncation is None:
                 raise
-            raise DumpError(f"{self.core.path}: {self.core.truncation}; so its runtime cannot be read: {error}") from error
+            reason = str(error).removeprefix(f"{self.core.path}: ")
+            raise DumpError(f"{self.core.path}: {self.core.truncation}; so its runtime cannot be read: {reason}") from error
 
     @cached_property
     def gc_heap(self) -> GCHeap:
