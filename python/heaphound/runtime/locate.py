@@ -42,21 +42,25 @@ class FoundRuntime:
 
 
 def find_coreclr(core: Core) -> FoundRuntime:
-    """The CoreCLR of the process. RuntimeNotFound says what the process is instead; UnsupportedRuntime when its version cannot be told."""
+    """The CoreCLR of the process: of several images, the one that is loaded (a single-file program also maps its own file as data).
+
+    RuntimeNotFound says what the process is instead; UnsupportedRuntime when its version cannot be told.
+    """
     modules = elf_modules(core)
-    for module in sorted(modules, key=lambda module: PurePosixPath(module.path).name != "libcoreclr.so"):
-        if _is_coreclr(module):
-            version, origin, commit = _version(core, module)
-            table, descriptor = _symbol(module, "g_dacTable"), _symbol(module, "DotNetRuntimeContractDescriptor")
-            return FoundRuntime(module, version, origin, commit, table, descriptor)
+    named = [module for module in modules if PurePosixPath(module.path).name == "libcoreclr.so"]
+    found = named or [module for module in modules if _exports_coreclr(module)]
+    if found:
+        module = max(found, key=lambda module: len(module.mappings))
+        version, origin, commit = _version(core, module)
+        table, descriptor = _symbol(module, "g_dacTable"), _symbol(module, "DotNetRuntimeContractDescriptor")
+        return FoundRuntime(module, version, origin, commit, table, descriptor)
     raise RuntimeNotFound(_what_instead(core, modules))
 
 
-def _is_coreclr(module: ElfModule) -> bool:
-    """A contract descriptor alone is no proof: Native AOT images export one too since .NET 10."""
-    name = PurePosixPath(module.path).name
-    if name in ("libcoreclr.so", "libmscordaccore.so", "libmscordbi.so"):
-        return name == "libcoreclr.so"
+def _exports_coreclr(module: ElfModule) -> bool:
+    """A contract descriptor alone is no proof: Native AOT images export one too since .NET 10. The debugger's libraries are no runtime."""
+    if PurePosixPath(module.path).name in ("libmscordaccore.so", "libmscordbi.so"):
+        return False
     return _symbol(module, "g_dacTable") is not None or _symbol(module, "coreclr_execute_assembly") is not None
 
 

@@ -113,6 +113,14 @@ def test_a_single_file_program_is_a_runtime_by_its_exports(tmp_path: Path) -> No
     assert (runtime.version, runtime.single_file, runtime.commit) == ("9.0.4", True, None)
 
 
+def test_a_file_that_is_also_mapped_as_data_is_not_taken_for_the_loaded_image(tmp_path: Path) -> None:
+    written = WrittenRuntime()
+    written.path, written.text = "/app/shop", b"@(#)Version 9.0.424.1\0"
+    flat = elf_library(written.symbols)
+    written.writer.mapped("/app/shop", 0x5000000, 0x5000000 + len(flat)).segment(0x5000000, flat)
+    assert find_coreclr(open_core(written.write(tmp_path / "core"))).module.base == BASE
+
+
 def test_a_native_program_has_no_runtime(tmp_path: Path) -> None:
     core = DumpWriter().process(42, "sleep").library("/usr/bin/sleep", BASE, main=0x100).write(tmp_path / "core")
     with pytest.raises(RuntimeNotFound, match=r"no \.NET runtime in sleep \(pid 42\): none of its 1 images"):
