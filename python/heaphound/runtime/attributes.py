@@ -1,6 +1,5 @@
 """Custom attributes of runtime types, as far as reading objects needs them."""
 
-from heaphound.errors import Malformed
 from heaphound.runtime.metadata.reader import Metadata
 from heaphound.runtime.metadata.schema import Table
 from heaphound.runtime.metadata.type_names import type_token_name
@@ -23,18 +22,6 @@ def attribute_arguments(owner: Type, name: str) -> bytes | None:
         if _attribute_type(metadata, attribute.constructor) == name:
             return attribute.value[2:] if attribute.value[:2] == _PROLOG else b""
     return None
-
-
-def inline_array_length(owner: Type) -> int | None:
-    """Elements of an inline array ([InlineArray(n)], since .NET 8); None for other types. Raises Malformed."""
-    if not owner.is_value_type:
-        return None
-    raw = attribute_arguments(owner, "System.Runtime.CompilerServices.InlineArrayAttribute")
-    if raw is None:
-        return None
-    if len(raw) < 4:
-        raise Malformed(f"the InlineArray attribute of {owner.name} has {len(raw)} bytes of arguments")
-    return int.from_bytes(raw[:4], "little", signed=True)
 
 
 def _attribute_type(metadata: Metadata, constructor: int) -> str | None:

@@ -34,7 +34,13 @@ def _entries(view: View, shape: ArrayShape, used: int, is_set: bool) -> Iterator
 
 
 def hashtable_items(view: View) -> Collection | None:
-    """Hashtable: `_buckets` of {key, val, hash_coll}; a removed one has the table of buckets itself as key."""
+    """Hashtable: `_buckets` of {key, val, hash_coll}; a removed one has the table of buckets itself as key.
+
+    A synchronized one derives from it and keeps everything in another, `_table`.
+    """
+    inner = view.object("_table") if view.has("_buckets", "_loadsize", "_table") else None
+    if inner is not None and inner.has("_buckets", "_loadsize") and not inner.has("_table"):
+        return hashtable_items(inner)
     if not view.has("_buckets", "_count", "_loadsize") or not view.holds_array("_buckets"):
         return None
     shape = view.array("_buckets")
@@ -80,15 +86,14 @@ def _node_chains(view: View, buckets: ArrayShape) -> Iterator[Item]:
 
 
 def frozen_items(view: View) -> Collection | None:
-    """FrozenDictionary<K, V> and FrozenSet<T> kept in arrays (`_keys` and `_values`, or `_items`)."""
-    if view.has("_keys", "_values") and view.holds_array("_keys") and view.holds_array("_values") and not view.has("_size"):
-        keys, values = view.array("_keys"), view.array("_values")
-        if keys is None or values is None:
-            return Collection("dictionary", 0, nothing)
-        count = bounded(keys.length, values.length, view)
-        reader = view.values
-        return Collection("dictionary", count, lambda: ((element(reader, keys, i), element(reader, values, i)) for i in range(count)))
-    return None
+    """FrozenDictionary<K, V> kept in two arrays in step, `_keys` and `_values`."""
+    if not view.has("_keys", "_values") or not view.holds_array("_keys") or not view.holds_array("_values"):
+        return None
+    keys, values = view.array("_keys"), view.array("_values")
+    if keys is None or values is None:
+        return None
+    count, reader = bounded(keys.length, values.length, view), view.values
+    return Collection("dictionary", count, lambda: ((element(reader, keys, i), element(reader, values, i)) for i in range(count)))
 
 
 def sorted_list_items(view: View) -> Collection | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from heaphound.errors import Malformed
 from heaphound.runtime.container_view import Collection, Item, View
 
+_PAIR = "System.Collections.Generic.KeyValuePair<"
 _DEEPEST = 256  # balanced trees of 2^64 nodes stay below 130
 
 
@@ -34,7 +35,7 @@ def sorted_dictionary_items(view: View) -> Collection | None:
 def immutable_list_items(view: View) -> Collection | None:
     """ImmutableList<T>: nodes with `_key`, and a count in the root."""
     root = view.object("_root") if view.has("_root") else None
-    if root is None or not root.has("_key", "_left", "_right", "_count"):
+    if root is None or not root.has("_key", "_left", "_right", "_count") or view.has("_comparer"):
         return None
     count = root.integer("_count")
 
@@ -63,7 +64,8 @@ def immutable_hash_items(view: View) -> Collection | None:
                 for inner in _in_order(view, more.address, "_left", "_right"):
                     yield _pair(inner, "_key")
 
-    return Collection("immutable dictionary", view.integer("_count"), items)
+    keyed = bucket.field("_firstValue").type_name.startswith(_PAIR)
+    return Collection("immutable dictionary" if keyed else "immutable set", view.integer("_count"), items)
 
 
 def immutable_sorted_items(view: View) -> Collection | None:
@@ -84,7 +86,7 @@ def immutable_sorted_items(view: View) -> Collection | None:
 def _pair(node: View, name: str) -> Item:
     """A key-value pair as key and value, anything else as a value alone."""
     field = node.field(name)
-    if not field.is_reference and field.type_name.startswith("System.Collections.Generic.KeyValuePair<"):
+    if not field.is_reference and field.type_name.startswith(_PAIR):
         pair = node.struct(name)
         return pair.value("key"), pair.value("value")
     return None, node.value(name)

@@ -88,8 +88,8 @@ class Containers:
                 if collection is not None:
                     return collection
             collection = weak_table_items(view, self._dependent)
-            if collection is not None or not framework:
-                return collection
+            if collection is not None or not framework or view.has("next"):
+                return collection  # a node of a LinkedList has its list in `list`, and is none
             inner = next((view.object(name) for name in _WRAPPED if view.has(name) and view.field(name).is_reference), None)
             if inner is None:
                 return None

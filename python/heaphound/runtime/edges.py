@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from heaphound.errors import Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.arrays import array_shape
-from heaphound.runtime.attributes import inline_array_length
 from heaphound.runtime.element_types import ElementType
 from heaphound.runtime.fields import Field, value_fields
 from heaphound.runtime.generics import ResolvedType
+from heaphound.runtime.inline_arrays import inline_array
 from heaphound.runtime.types import Type
-from heaphound.runtime.values import OBJECT_HEADER_BYTES, Values, value_bytes
+from heaphound.runtime.values import OBJECT_HEADER_BYTES, Values
 
 _SLOT_BYTES = 8
 _MOST_INLINE_ELEMENTS = 4_096  # named one by one; an inline array of more is a buffer, and its slots keep the array's name
@@ -108,18 +108,16 @@ def _slots(fields: tuple[Field, ...], start: int, depth: int) -> Iterator[tuple[
 def _value_slots(kind: ResolvedType, start: int, depth: int) -> Iterator[tuple[int, str]]:
     try:
         fields = value_fields(kind)
-        length = inline_array_length(kind.layout) if kind.layout is not None and len(fields) == 1 else None
-        stride = value_bytes(fields[0].type, fields[0].element_type) if length is not None else 0
+        repeated = inline_array(kind, fields)
     except (Unreadable, Malformed):
         return  # a slot without a name is shown by its offset
-    if length is None:
+    if repeated is None:
         yield from _slots(fields, start, depth)
         return
-    inside = [(offset - fields[0].offset, name) for offset, name in _slots(fields, 0, depth) if fields[0].offset is not None]
-    for index in range(min(length, _MOST_INLINE_ELEMENTS)):
-        for offset, name in inside:
-            rest = name.removeprefix(fields[0].name)
-            yield start + index * stride + offset, f"[{index}]{rest}"
+    inside = [(offset, name.removeprefix(repeated.field.name)) for offset, name in _slots(fields, 0, depth)]
+    for index in range(min(repeated.length, _MOST_INLINE_ELEMENTS)):
+        for offset, rest in inside:
+            yield start + index * repeated.stride + offset, f"[{index}]{rest}"
 
 
 def _joined(part: str) -> str:

@@ -7,11 +7,11 @@ from heaphound.address import Address
 from heaphound.errors import Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.results.object import Absence, EnumValue, FieldRow, Reference, StructValue, Value
-from heaphound.runtime.attributes import inline_array_length
 from heaphound.runtime.element_types import PRIMITIVE_BYTES, REFERENCES, ElementType
 from heaphound.runtime.enums import EnumNames
 from heaphound.runtime.fields import Field, value_fields
 from heaphound.runtime.generics import ResolvedType
+from heaphound.runtime.inline_arrays import InlineArray, inline_array
 from heaphound.runtime.readable import readable, readable_size
 from heaphound.runtime.strings import Strings
 from heaphound.runtime.types import Type
@@ -146,18 +146,17 @@ class Values:
         if depth >= LIMITS.struct_nesting:
             raise Malformed(f"{kind.name} lies more than {LIMITS.struct_nesting} deep inside other value types")
         fields = value_fields(kind)
-        layout = kind.layout
-        length = inline_array_length(layout) if layout is not None and len(fields) == 1 else None
-        if length is not None:
-            return StructValue(kind.name, self._inline_rows(address, fields[0], length, depth))
+        repeated = inline_array(kind, fields)
+        if repeated is not None:
+            return StructValue(kind.name, self._inline_rows(address, repeated, depth))
         rows = self.fields(address, fields, depth + 1)
         return StructValue(kind.name, rows, self._text(address, kind, rows))
 
-    def _inline_rows(self, address: int, field: Field, length: int, depth: int) -> tuple[FieldRow, ...]:
-        """The elements of an inline array as rows `[0]`, `[1]`, ...; the runtime repeats the one field that it declares."""
-        stride = value_bytes(field.type, field.element_type)
+    def _inline_rows(self, address: int, array: InlineArray, depth: int) -> tuple[FieldRow, ...]:
+        """The elements of an inline array as rows `[0]`, `[1]`, ..."""
+        field, stride = array.field, array.stride
         rows = []
-        for index in range(min(max(length, 0), self._inline_elements)):
+        for index in range(min(array.length, self._inline_elements)):
             value = self.value(address + index * stride, field.type, field.element_type, depth + 1)
             rows.append(FieldRow(f"[{index}]", field.declaring_name, field.type_name, index * stride, value))
         return tuple(rows)
@@ -179,18 +178,6 @@ def shortest_single(value: float) -> float:
         if pack("<f", short) == pack("<f", value):
             return short
     return value
-
-
-def value_bytes(kind: ResolvedType, element_type: int | None = None) -> int:
-    """Size in bytes of a value of the type where it is stored (8 for references). Raises Malformed when its layout is not loaded."""
-    element = kind.element_type if element_type is None else element_type
-    if element in REFERENCES:
-        return 8
-    if element in PRIMITIVE_BYTES:
-        return PRIMITIVE_BYTES[element]
-    if kind.layout is None:
-        raise Malformed(f"no type with the layout of {kind.name} is loaded")
-    return kind.layout.value_bytes
 
 
 def _plain_text(value: Value) -> str | None:
