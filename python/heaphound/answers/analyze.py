@@ -6,12 +6,11 @@ from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.heap import generation_sizes
 from heaphound.answers.memory import memory_result
 from heaphound.answers.naming import Naming
-from heaphound.answers.runtime_ranges import runtime_labels
+from heaphound.answers.runtime_ranges import account_for
 from heaphound.answers.types import types
 from heaphound.diagnose.holding import best_root, root_words
 from heaphound.diagnose.rules import RULES
 from heaphound.diagnose.run import diagnose
-from heaphound.dump.address_space import account
 from heaphound.results.analyze import AnalyzeResult, HeapSummary
 from heaphound.results.answer import Answer, Coverage
 from heaphound.session import Session
@@ -23,12 +22,12 @@ def analyze(session: Session) -> Answer[AnalyzeResult]:
     """The whole hunt: walk, graph, dominators, rules, verdict. A heap that was not walked whole never gives "no-leak"."""
     diagnosis = diagnose(session.subject, RULES, session.progress)
     coverage = replace(heap_coverage(session, roots=True), skipped_rules=diagnosis.skipped)
-    labels, missing = runtime_labels(session)
+    space, missing = account_for(session)
     incomplete = bool(coverage.gaps) or coverage.walked_bytes != coverage.heap_bytes
     result = AnalyzeResult(
         verdict="unclear" if diagnosis.verdict == "no-leak" and incomplete else diagnosis.verdict,
         findings=diagnosis.findings,
-        memory=memory_result(session, account(session.core, labels)),
+        memory=memory_result(session, space),
         heap=_summary(session),
         top_types=types(session, sort="size", limit=TOP_TYPES).result.types,
         skipped_rules=diagnosis.skipped,

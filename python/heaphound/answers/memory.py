@@ -2,8 +2,8 @@
 
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts
-from heaphound.answers.runtime_ranges import runtime_labels
-from heaphound.dump.address_space import AddressSpace, account
+from heaphound.answers.runtime_ranges import account_for
+from heaphound.dump.address_space import AddressSpace
 from heaphound.dump.region import CATEGORIES
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.memory import MemoryPart, MemoryRange, MemoryResult
@@ -15,8 +15,7 @@ PERMISSIONS = ((4, "r"), (2, "w"), (1, "x"))
 
 def memory(session: Session, ranges: bool = False) -> Answer[MemoryResult]:
     """The breakdown; with `ranges` every single stretch too."""
-    labels, missing = runtime_labels(session)
-    space = account(session.core, labels)
+    space, missing = account_for(session)
     return Answer(dump_facts(session), Coverage(notes=tuple(missing)), memory_result(session, space, ranges))
 
 

@@ -1,7 +1,6 @@
 """What the runtime owns of the address space: the GC's memory, code, loader heaps."""
 
-import numpy as np
-
+from heaphound.dump.address_space import AddressSpace, account
 from heaphound.dump.region import CODE, GC_BOOKKEEPING, GC_COMMITTED, GC_FREE, GC_USED, HANDLE_TABLES, LOADER_HEAPS, Label
 from heaphound.errors import HeaphoundError
 from heaphound.runtime.gc_memory import read_bookkeeping
@@ -9,9 +8,26 @@ from heaphound.runtime.handles import handle_segments
 from heaphound.runtime.loader_heaps import read_loader_heaps
 from heaphound.session import Session
 
-LARGEST_FREE_LIST = 2_000_000  # single free blocks labelled; beyond it the smaller ones count as used, and a note says so
-SMALLEST_LABELLED_BYTES = 64
 HANDLE_SEGMENT_BYTES = 1 << 16  # HANDLE_SEGMENT_SIZE of src/coreclr/gc/handletablepriv.h
+
+
+def account_for(session: Session) -> tuple[AddressSpace, list[str]]:
+    """Every byte of the dump in its category; and one sentence for each kind of range that could not be told apart.
+
+    Free blocks between objects may be millions: they are moved from used to free by amount, so that the single ranges say used.
+    """
+    labels, missing = runtime_labels(session)
+    space = account(session.core, labels)
+    if space.category_bytes(GC_USED) == 0:
+        return space, missing
+    try:
+        table = session.table
+    except HeaphoundError as error:
+        return space, [*missing, f"free blocks cannot be told from objects: {error}"]
+    free = table.free_type_index
+    if free is not None:
+        space = space.moved(GC_USED, GC_FREE, int(table.type_bytes[free]), int(table.type_counts[free]))
+    return space, missing
 
 
 def runtime_labels(session: Session) -> tuple[list[Label], list[str]]:
@@ -35,23 +51,11 @@ def runtime_labels(session: Session) -> tuple[list[Label], list[str]]:
 
 
 def _gc_labels(session: Session) -> list[Label]:
-    labels = [Label(start, end, GC_FREE, None) for start, end in _free_blocks(session)]
-    labels += [Label(start, end, GC_FREE, "allocation context") for start, end in session.gc_heap.allocation_contexts]
+    labels = [Label(start, end, GC_FREE, "allocation context") for start, end in session.gc_heap.allocation_contexts]
     for segment in session.gc_heap.segments:
         labels.append(Label(segment.start, segment.end, GC_USED, segment.kind))
         labels.append(Label(segment.committed_start, segment.committed_end, GC_COMMITTED, segment.kind))
     return labels
-
-
-def _free_blocks(session: Session) -> list[tuple[int, int]]:
-    table = session.table
-    if table.free_type_index is None:
-        return []
-    blocks = table.instances(table.free_type_index)
-    sizes = table.sizes_of(blocks)
-    chosen = np.flatnonzero(sizes >= SMALLEST_LABELLED_BYTES) if len(blocks) > LARGEST_FREE_LIST else np.arange(len(blocks))
-    starts = table.addresses_of(blocks[chosen])
-    return list(zip(starts.tolist(), (starts + sizes[chosen]).tolist(), strict=True))
 
 
 def _code_labels(session: Session) -> list[Label]:

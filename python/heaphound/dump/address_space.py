@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import pairwise
 
@@ -53,6 +53,21 @@ class AddressSpace:
         """The bytes of one category; 0 when nothing belongs to it."""
         return sum(category.resident_bytes for category in self.categories if category.name == name)
 
+    def moved(self, source: str, target: str, size_bytes: int, range_count: int) -> AddressSpace:
+        """A part of one category told apart by amount alone, where its ranges are too many to list; `ranges` stay as they are.
+
+        Never more than `source` has: what lies in it and is not in the dump cannot be moved.
+        """
+        size_bytes = min(size_bytes, self.category_bytes(source))
+        totals = {category.name: (category.resident_bytes, category.range_count) for category in self.categories}
+        if not size_bytes:
+            return self
+        size, count = totals[source]
+        totals[source] = (size - size_bytes, count)
+        size, count = totals.get(target, (0, 0))
+        totals[target] = (size + size_bytes, count + range_count)
+        return replace(self, categories=_ordered(totals))
+
 
 def account(core: Core, labels: Sequence[Label] = ()) -> AddressSpace:
     """Give every byte that the core file holds to one category.
@@ -74,9 +89,12 @@ def account(core: Core, labels: Sequence[Label] = ()) -> AddressSpace:
     for piece in ranges:
         size, count = totals.get(piece.category, (0, 0))
         totals[piece.category] = (size + piece.resident_bytes, count + 1)
+    return AddressSpace(resident.size_bytes, _ordered(totals), ranges)
+
+
+def _ordered(totals: dict[str, tuple[int, int]]) -> list[Category]:
     categories = [Category(name, size, count) for name, (size, count) in totals.items()]
-    categories.sort(key=lambda category: (-category.resident_bytes, category.name))
-    return AddressSpace(resident.size_bytes, categories, ranges)
+    return sorted(categories, key=lambda category: (-category.resident_bytes, category.name))
 
 
 def _partition(labels: Sequence[Label], resident: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, Label | None]]:

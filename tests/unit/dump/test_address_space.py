@@ -125,6 +125,15 @@ def test_labels_come_before_what_the_file_tells(tmp_path: Path) -> None:
     ]
 
 
+def test_a_part_told_apart_by_amount(tmp_path: Path) -> None:
+    core = opened(DumpWriter().segment(0x10000, bytes(4 * PAGE)), tmp_path)
+    space = account(core, [Label(0x10000, 0x13000, region.GC_USED)])
+    moved = space.moved(region.GC_USED, region.GC_FREE, 5000, 7)
+    assert sizes(moved) == {region.GC_USED: 3 * PAGE - 5000, region.GC_FREE: 5000, region.ANONYMOUS: PAGE}
+    assert sizes(space.moved(region.GC_USED, region.GC_FREE, 1 << 40, 1))[region.GC_FREE] == 3 * PAGE
+    assert space.moved(region.CODE, region.GC_FREE, 10, 1) == space
+
+
 NUMBER = st.integers(0, 40)
 LABEL = st.tuples(NUMBER, NUMBER, st.sampled_from([region.CODE, region.GC_USED, region.STACKS]))
 
