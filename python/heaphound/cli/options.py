@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 GENERATIONS = ("gen0", "gen1", "gen2", "loh", "poh", "frozen")
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
-LARGEST_ADDRESS = 2**64 - 1
+TEXT_ROWS = 50
 
 
 class AddressType(click.ParamType[int]):
@@ -125,18 +125,18 @@ def dump_options(command: Command) -> Command:
     return decorated  # type: ignore[return-value]  # a decorator keeps the kind of what it decorates
 
 
-def limit_option(default: int | None) -> Callable[[Command], Command]:
-    """``--limit N``; 0 is all. `default` None: 50 rows of text, all rows of JSON."""
-    words = "50 in text, all in JSON" if default is None else str(default)
+def limit_option(default: int | None, json_rows: str = "all") -> Callable[[Command], Command]:
+    """``--limit N``; 0 is all. `default` None: what `rows` makes of it, which the help says in words."""
+    words = f"{TEXT_ROWS} in text, {json_rows} in JSON" if default is None else str(default)
     return click.option(
         "--limit", type=click.IntRange(min=0), default=default, metavar="N", help=f"Rows to show, 0 for all (default: {words})."
     )
 
 
-def rows(limit: int | None, options: DumpOptions) -> int | None:
-    """The limit as the library takes it: None for all."""
+def rows(limit: int | None, options: DumpOptions, json_rows: int | None = None) -> int | None:
+    """The limit as the library takes it: None for all. Without one, a screenful of text or `json_rows` of JSON."""
     if limit is None:
-        return None if options.json else 50
+        return json_rows if options.json else TEXT_ROWS
     return limit or None
 
 

@@ -87,6 +87,12 @@ def test_the_limit_of_long_lists(arguments: list[str], limit: int | None) -> Non
     assert asked("handles", "core", *arguments)["limit"] == limit
 
 
+def test_a_list_of_all_objects_is_asked_for_by_name() -> None:
+    assert asked("objects", "core", "--json")["limit"] == 100_000
+    assert asked("objects", "core", "--json", "--limit", "0")["limit"] is None
+    assert asked("objects", "core")["limit"] == 50
+
+
 def test_path_and_retained_have_limits_of_their_own() -> None:
     assert asked("path", "core", "7f00")["limit"] == 10
     assert asked("path", "core", "7f00", "--all")["limit"] is None

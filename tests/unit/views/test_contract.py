@@ -18,7 +18,8 @@ from heaphound.results.verify import VerifyResult
 
 CONTRACT: dict[type, str] = {
     AnalyzeResult: "verdict findings memory heap top_types skipped_rules",
-    Finding: "rule title severity confidence retained_bytes object_count fingerprint type method_table holder root path code advice evidence caveats",
+    Finding: "rule title severity confidence retained_bytes object_count fingerprint type method_table holder root path code "
+    "advice evidence caveats",
     Holder: "type field address",
     FindingRoot: "kind declaring_type field thread method",
     PathStep: "address type via",

@@ -16,6 +16,8 @@ from heaphound.cli.options import (
 from heaphound.cli.show import answer, show
 
 NAME = "objects"
+JSON_ROWS = 100_000
+"""A heap has tens of millions of objects, and each row is held until it is printed."""
 SUMMARY = "Addresses of objects"
 HELP = """List objects with their addresses: all, or those of one type, size or generation.
 
@@ -35,7 +37,7 @@ In Python:
 @minimum_option
 @maximum_option
 @sort_option("address", "size", "retained")
-@limit_option(None)
+@limit_option(None, f"{JSON_ROWS:,}")
 def command(
     options: DumpOptions,
     type_name: str | None,
@@ -56,7 +58,7 @@ def command(
             maximum_bytes=maximum,
             generation=generation,
             sort=sort,
-            limit=rows(limit, options),
+            limit=rows(limit, options, JSON_ROWS),
         ),
     )
     show(NAME, options, answered)
