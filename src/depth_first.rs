@@ -18,13 +18,15 @@ pub struct DepthFirst {
     pub object: Vec<u32>,
     /// Parent's number of each number.
     pub parent: Vec<u32>,
+    /// Greatest number that the first roots reach; what only roots of last resort reach comes behind it.
+    pub tier_end: u32,
 }
 
-/// Number everything that the roots reach.
+/// Number everything that the roots reach, then what only the roots of last resort reach.
 ///
 /// # Errors
 /// `Cancelled`
-pub fn depth_first(forward: &Rows, roots: &[u32], monitor: &Monitor) -> Result<DepthFirst> {
+pub fn depth_first(forward: &Rows, roots: &[u32], last_resort: &[u32], monitor: &Monitor) -> Result<DepthFirst> {
     monitor.begin("ordering objects", forward.len() as u64);
     let mut search = Search {
         number: vec![VIRTUAL_ROOT; forward.len()],
@@ -32,13 +34,11 @@ pub fn depth_first(forward: &Rows, roots: &[u32], monitor: &Monitor) -> Result<D
         parent: vec![VIRTUAL_ROOT],
         cursor: vec![0],
     };
-    for &root in roots {
-        if search.number[root as usize] == VIRTUAL_ROOT {
-            let start = search.discover(root, VIRTUAL_ROOT);
-            search.explore(forward, start, monitor)?;
-        }
-    }
-    Ok(DepthFirst { number: search.number, object: search.object, parent: search.parent })
+    search.explore_all(forward, roots, monitor)?;
+    // Objects are fewer than 2^32 (table.rs), so numbers fit.
+    let tier_end = u32::try_from(search.object.len() - 1).unwrap_or(u32::MAX);
+    search.explore_all(forward, last_resort, monitor)?;
+    Ok(DepthFirst { number: search.number, object: search.object, parent: search.parent, tier_end })
 }
 
 struct Search {
@@ -50,6 +50,16 @@ struct Search {
 }
 
 impl Search {
+    fn explore_all(&mut self, forward: &Rows, roots: &[u32], monitor: &Monitor) -> Result<()> {
+        for &root in roots {
+            if self.number[root as usize] == VIRTUAL_ROOT {
+                let start = self.discover(root, VIRTUAL_ROOT);
+                self.explore(forward, start, monitor)?;
+            }
+        }
+        Ok(())
+    }
+
     #[inline]
     fn discover(&mut self, found: u32, from: u32) -> u32 {
         // Objects are fewer than 2^32 (table.rs), so numbers fit.

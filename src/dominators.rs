@@ -12,22 +12,35 @@ const STRIDE: u32 = 1 << 16;
 
 /// Immediate dominator, by depth-first number, of each number; 0 is the virtual root. Consumes the parents.
 ///
+/// What the roots reach is dominated as if there were no roots of last resort; those count for what only they reach.
+///
 /// # Errors
 /// `Cancelled`
 pub fn immediate_dominators(
     backward: &Rows,
     roots: &[u32],
-    number: &[u32],
-    object: &[u32],
+    last_resort: &[u32],
+    numbering: &DepthFirst,
     parent: Vec<u32>,
     monitor: &Monitor,
 ) -> Result<Vec<u32>> {
+    let (number, object) = (&numbering.number, &numbering.object);
     let count = u32::try_from(object.len() - 1).unwrap_or(u32::MAX);
     monitor.begin("finding dominators", u64::from(count));
-    let mut forest =
-        Forest { semi: (0..=count).collect(), label: vec![0; object.len()], ancestor: parent, path: Vec::new() };
+    let mut forest = Forest {
+        semi: (0..=count).collect(),
+        label: vec![0; object.len()],
+        ancestor: parent,
+        path: Vec::new(),
+        tier_end: numbering.tier_end,
+    };
     for &root in roots {
         forest.semi[number[root as usize] as usize] = VIRTUAL_ROOT;
+    }
+    for &root in last_resort {
+        if number[root as usize] > numbering.tier_end {
+            forest.semi[number[root as usize] as usize] = VIRTUAL_ROOT;
+        }
     }
     // Until a number has its dominator, its entry here links it to the next one that waits for the same semidominator.
     let mut dominator = vec![VIRTUAL_ROOT; object.len()];
@@ -63,6 +76,8 @@ struct Forest {
     label: Vec<u32>,
     ancestor: Vec<u32>,
     path: Vec<u32>,
+    /// References from behind this number do not count for what lies before it.
+    tier_end: u32,
 }
 
 impl Forest {
@@ -76,7 +91,8 @@ impl Forest {
         for &source in sources {
             let from = number[source as usize];
             let candidate = match from {
-                VIRTUAL_ROOT => continue, // not reached from any root
+                VIRTUAL_ROOT => continue,                                          // not reached from any root
+                _ if from > self.tier_end && current <= self.tier_end => continue, // only a root of last resort holds it
                 _ if from <= current => from,
                 _ => {
                     let best = self.evaluate(from, current + 1);
@@ -136,7 +152,13 @@ impl Forest {
 ///
 /// # Errors
 /// `Cancelled`
-pub fn of_numbering(backward: &Rows, roots: &[u32], numbering: &mut DepthFirst, monitor: &Monitor) -> Result<Vec<u32>> {
+pub fn of_numbering(
+    backward: &Rows,
+    roots: &[u32],
+    last_resort: &[u32],
+    numbering: &mut DepthFirst,
+    monitor: &Monitor,
+) -> Result<Vec<u32>> {
     let parent = std::mem::take(&mut numbering.parent);
-    immediate_dominators(backward, roots, &numbering.number, &numbering.object, parent, monitor)
+    immediate_dominators(backward, roots, last_resort, numbering, parent, monitor)
 }

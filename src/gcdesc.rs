@@ -14,6 +14,8 @@ const WORD: u64 = 8;
 pub enum References {
     /// Objects hold none.
     None,
+    /// Runs of references in objects that all have the same size: (offset from the object's start, bytes).
+    Fixed(Box<[(u32, u32)]>),
     /// Runs of references: (offset from the object's start, bytes of the run minus the object's size).
     Series(Box<[(u64, i64)]>),
     /// Components that are structs: from `start` on, again and again, `pointers` references and then `skip` bytes.
@@ -48,18 +50,44 @@ impl References {
             Some(Self::Series(series)) if series.iter().any(|&(offset, _)| offset < WORD) => {
                 Self::Unknown("its GCDesc has an impossible offset")
             }
+            Some(Self::Series(series)) if shape.component_size == 0 => Self::fixed(&series, shape.base_size),
             Some(references) => references,
             None => Self::Unknown("its GCDesc is not in the dump"),
         }
+    }
+
+    fn fixed(series: &[(u64, i64)], base_size: u32) -> Self {
+        let size = u64::from(base_size);
+        let runs = series.iter().filter_map(|&(offset, delta)| {
+            let length = run_length(size, offset, delta);
+            Some((u32::try_from(offset).ok()?, u32::try_from(length).ok()?))
+        });
+        Self::Fixed(runs.collect())
     }
 
     /// Call `visit(value)` for each reference slot's value, null ones included, of an object of `size` unrounded bytes.
     /// Returns how many slots are not in the dump.
     #[inline]
     pub fn visit(&self, words: &mut Words<'_>, address: u64, size: u64, mut visit: impl FnMut(u64)) -> u64 {
+        let slice = words.slice(address);
+        if slice.len() as u64 >= size {
+            self.runs(size, |offset, length| {
+                // Runs lie inside the object, whose bytes are all here: this always finds them.
+                let run = (offset as usize)..(offset as usize).saturating_add(length as usize);
+                for word in slice.get(run).unwrap_or(&[]).as_chunks::<8>().0 {
+                    visit(u64::from_le_bytes(*word));
+                }
+            });
+            return 0;
+        }
         let mut missing = 0;
         self.runs(size, |offset, length| {
-            missing += visit_run(words, address.wrapping_add(offset), length, &mut visit);
+            for at in (offset..offset.saturating_add(length)).step_by(8) {
+                match words.u64(address.wrapping_add(at)) {
+                    Some(value) => visit(value),
+                    None => missing += 1,
+                }
+            }
         });
         missing
     }
@@ -69,10 +97,14 @@ impl References {
     pub fn runs(&self, size: u64, mut run: impl FnMut(u64, u64)) {
         match self {
             Self::None | Self::Unknown(_) => {}
+            Self::Fixed(runs) => {
+                for &(offset, length) in runs {
+                    run(u64::from(offset), u64::from(length));
+                }
+            }
             Self::Series(series) => {
                 for &(offset, delta) in series {
-                    let length = size.saturating_add_signed(delta).min(size.saturating_sub(offset)) & !7;
-                    run(offset, length);
+                    run(offset, run_length(size, offset, delta));
                 }
             }
             Self::Repeating { start, items } => {
@@ -95,23 +127,10 @@ impl References {
     }
 }
 
+/// Bytes of a run that begins at `offset`, kept inside the object.
 #[inline]
-fn visit_run(words: &mut Words<'_>, start: u64, length: u64, visit: &mut impl FnMut(u64)) -> u64 {
-    let slice = words.slice(start);
-    if let Some(bytes) = usize::try_from(length).ok().and_then(|length| slice.get(..length)) {
-        for word in bytes.as_chunks::<8>().0 {
-            visit(u64::from_le_bytes(*word));
-        }
-        return 0;
-    }
-    let mut missing = 0;
-    for at in (0..length).step_by(8) {
-        match words.u64(start.wrapping_add(at)) {
-            Some(value) => visit(value),
-            None => missing += 1,
-        }
-    }
-    missing
+fn run_length(size: u64, offset: u64, delta: i64) -> u64 {
+    size.saturating_add_signed(delta).min(size.saturating_sub(offset)) & !7
 }
 
 fn read_series(count: u64, word: impl Fn(u64) -> Option<u64>) -> Option<References> {

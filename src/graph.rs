@@ -33,22 +33,25 @@ impl HeapSource {
 pub struct Graph {
     len: usize,
     source: Option<HeapSource>,
-    facts: ReferenceFacts,
+    facts: OnceLock<ReferenceFacts>,
     forward: RwLock<Option<Arc<Rows>>>,
     backward: OnceLock<Arc<Rows>>,
     building: Mutex<()>,
 }
 
 impl Graph {
-    /// Read all references of a heap. `counted` are dependent handles, `uncounted` other edges that keep objects alive.
-    ///
-    /// # Errors
-    /// `Cancelled`, `Argument` for extra edges out of range, `LimitExceeded`
-    pub fn build(heap: Arc<Heap>, counted: ExtraEdges, uncounted: ExtraEdges, monitor: &Monitor) -> Result<Self> {
+    /// The graph of a heap, of which nothing is read yet. `counted` are dependent handles, `uncounted` other edges that keep objects alive.
+    #[must_use]
+    pub fn open(heap: Arc<Heap>, counted: ExtraEdges, uncounted: ExtraEdges) -> Self {
         let rules = heap.shapes.iter().map(|shape| References::read(&heap.image, shape)).collect();
-        let source = HeapSource { heap, rules, counted, uncounted };
-        let (rows, facts) = source.reader().read_all(monitor)?;
-        Ok(Self { source: Some(source), facts, ..Self::of_rows(rows) })
+        Self {
+            len: heap.len(),
+            source: Some(HeapSource { heap, rules, counted, uncounted }),
+            facts: OnceLock::new(),
+            forward: RwLock::new(None),
+            backward: OnceLock::new(),
+            building: Mutex::new(()),
+        }
     }
 
     /// A graph of plain arrays.
@@ -66,7 +69,7 @@ impl Graph {
         Self {
             len: rows.len(),
             source: None,
-            facts: ReferenceFacts { count: rows.edge_count(), ..ReferenceFacts::default() },
+            facts: ReferenceFacts { count: rows.edge_count(), ..ReferenceFacts::default() }.into(),
             forward: RwLock::new(Some(Arc::new(rows))),
             backward: OnceLock::new(),
             building: Mutex::new(()),
@@ -85,10 +88,15 @@ impl Graph {
         self.len == 0
     }
 
-    /// Counts and sums of the references.
-    #[must_use]
-    pub fn facts(&self) -> &ReferenceFacts {
-        &self.facts
+    /// Counts and sums of the references, which are all read if they were not.
+    ///
+    /// # Errors
+    /// `Cancelled`, `LimitExceeded`
+    pub fn facts(&self, monitor: &Monitor) -> Result<&ReferenceFacts> {
+        if self.facts.get().is_none() {
+            self.forward(monitor)?;
+        }
+        Ok(self.facts.get_or_init(ReferenceFacts::default))
     }
 
     /// The heap whose graph this is; `None` for a graph of plain arrays.
@@ -140,7 +148,9 @@ impl Graph {
             return Ok(rows);
         }
         let source = self.source.as_ref().ok_or_else(|| Error::Argument("the graph has no edges".into()))?;
-        let rows = Arc::new(source.reader().read_all(monitor)?.0);
+        let (rows, facts) = source.reader().read_all(monitor)?;
+        let rows = Arc::new(rows);
+        self.facts.get_or_init(|| facts);
         *self.forward.write().unwrap_or_else(PoisonError::into_inner) = Some(rows.clone());
         Ok(rows)
     }

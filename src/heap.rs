@@ -42,18 +42,20 @@ impl Heap {
     ///
     /// # Errors
     /// `Cancelled`, `Argument` for a layout or ranges that make no sense, `LimitExceeded` for over 2^32 objects.
+    #[allow(clippy::too_many_arguments)] // one call site, which names them all
     pub fn walk(
         image: Arc<Image>,
         layout: Arc<HeapLayout>,
         ranges: &[(u64, u64)],
         holes: &[(u64, u64)],
         free_method_table: u64,
+        strip_size: u64,
         monitor: &Monitor,
     ) -> Result<Self> {
         layout.check()?;
         let shapes = Shapes::new(&image, &layout, free_method_table);
         let ground = Ground { image: &image, layout: &layout, shapes: &shapes, holes, monitor };
-        let walked = walk_ranges(ground, ranges)?;
+        let walked = walk_ranges(ground, ranges, strip_size)?;
         let (mut strips, mut gaps) = (Vec::new(), Vec::new());
         for range in walked {
             strips.extend(range.strips);
@@ -106,7 +108,8 @@ impl Heap {
     }
 
     /// Bytes of an object, not rounded; `None` if its count is not in the dump, which the walk rules out.
-    #[inline]
+    #[inline(always)] // once for each object of every pass over the heap
+    #[allow(clippy::inline_always)]
     pub fn unaligned_size(&self, words: &mut Words<'_>, index: u32, address: u64) -> Option<u64> {
         let shape = &self.shapes[self.table.type_of(index) as usize];
         let mut count = 0;

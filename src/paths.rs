@@ -84,6 +84,64 @@ pub fn shortest_paths(
     Ok(Paths { paths, complete })
 }
 
+/// One shortest path from a root, else from a last-resort root, searched forward from the roots: what is not on the way is not read.
+///
+/// # Errors
+/// `Cancelled`, `Argument` for indices out of range.
+pub fn first_path(
+    graph: &Graph,
+    roots: &[u32],
+    last_resort: &[u32],
+    target: u32,
+    monitor: &Monitor,
+) -> Result<Option<Vec<u32>>> {
+    graph.check(&[target])?;
+    monitor.begin("searching a path", graph.len() as u64);
+    // The object that leads here, plus 1; 0 is "not seen", NONE a root.
+    let mut from = vec![0_u32; graph.len()];
+    for starts in [roots, last_resort] {
+        graph.check(starts)?;
+        if spread(graph, starts, target, &mut from, monitor)? {
+            let mut path = vec![target];
+            let mut at = target;
+            while from[at as usize] != NONE {
+                at = from[at as usize] - 1;
+                path.push(at);
+            }
+            path.reverse();
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Search breadth first from `starts` through what was not seen before; true when the target was met.
+fn spread(graph: &Graph, starts: &[u32], target: u32, from: &mut [u32], monitor: &Monitor) -> Result<bool> {
+    let outgoing = graph.outgoing();
+    let mut queue: Vec<u32> = Vec::new();
+    for &start in starts {
+        if from[start as usize] == 0 {
+            from[start as usize] = NONE;
+            queue.push(start);
+        }
+    }
+    let mut head = 0;
+    while head < queue.len() && from[target as usize] == 0 {
+        let object = queue[head];
+        head += 1;
+        if head.is_multiple_of(STRIDE) {
+            monitor.step(STRIDE as u64)?;
+        }
+        outgoing.visit(object, |next| {
+            if from[next as usize] == 0 {
+                from[next as usize] = object + 1;
+                queue.push(next);
+            }
+        });
+    }
+    Ok(from[target as usize] != 0)
+}
+
 fn note(object: u32, first: &Bits, second: &Bits, found: &mut Vec<u32>, spare: &mut Vec<u32>, maximum: usize) {
     if first.has(object) {
         found.push(object);

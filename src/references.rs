@@ -143,9 +143,10 @@ impl Reader<'_> {
         let mut words = Words::new(&self.heap.image);
         let mut offsets = Vec::with_capacity(BLOCK + 1);
         let mut edges: Vec<u32> = Vec::with_capacity(2 * BLOCK);
+        let mut last = (0, NONE);
         offsets.push(0);
         for (index, address) in self.heap.table.objects(first, stop) {
-            self.read_fields(&mut words, index, address, &mut edges, &mut facts);
+            self.read_fields(&mut words, (index, address), &mut last, &mut edges, &mut facts);
             for target in self.counted.all_of(index) {
                 if target == NONE {
                     // ClrMD counts a dependent handle whose secondary is null as a reference to address 0, and sums are compared with its.
@@ -165,8 +166,8 @@ impl Reader<'_> {
     fn read_fields(
         &self,
         words: &mut Words<'_>,
-        index: u32,
-        address: u64,
+        (index, address): (u32, u64),
+        last: &mut (u64, u32),
         edges: &mut Vec<u32>,
         facts: &mut ReferenceFacts,
     ) {
@@ -180,7 +181,11 @@ impl Reader<'_> {
                 return;
             }
             facts.note(address, value);
-            let target = self.heap.table.index_of(value);
+            // Neighbours often refer to the same object: a type, a comparer, the target of many delegates.
+            if last.0 != value {
+                *last = (value, self.heap.table.index_of(value));
+            }
+            let target = last.1;
             if target == NONE {
                 facts.dangling_count += 1;
                 if facts.dangling.len() < EXAMPLES {

@@ -72,22 +72,29 @@ impl Sizes<'_> {
 }
 
 impl Tree {
-    /// Compute dominators and retained sizes of all that the roots reach.
+    /// Compute dominators and retained sizes of all that the roots reach; what only roots of last resort reach is in the tree too.
     ///
     /// # Errors
     /// `Cancelled`; `Argument` for a root that is no object or sizes of another number of objects.
-    pub fn build(graph: &Graph, sizes: Sizes<'_>, roots: &[u32], monitor: &Monitor) -> Result<Self> {
+    pub fn build(
+        graph: &Graph,
+        sizes: Sizes<'_>,
+        roots: &[u32],
+        last_resort: &[u32],
+        monitor: &Monitor,
+    ) -> Result<Self> {
         graph.check(roots)?;
+        graph.check(last_resort)?;
         if sizes.len() != graph.len() {
             return Err(Error::Argument(format!("{} sizes for {} objects", sizes.len(), graph.len())));
         }
         let mut numbering = {
             let forward = graph.forward(monitor)?;
-            crate::depth_first::depth_first(&forward, roots, monitor)?
+            crate::depth_first::depth_first(&forward, roots, last_resort, monitor)?
         };
         let backward = graph.backward(monitor)?;
         graph.drop_forward();
-        let dominator = of_numbering(&backward, roots, &mut numbering, monitor)?;
+        let dominator = of_numbering(&backward, roots, last_resort, &mut numbering, monitor)?;
         drop(backward);
         let mut tree = preorder(numbering.number, numbering.object, dominator);
         tree.retain(sizes, monitor)?;

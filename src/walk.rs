@@ -7,7 +7,7 @@ use crate::image::Image;
 use crate::strip::{Gap, Ground, Strip, Walker};
 
 /// Bytes of a strip. Regions (4 MB) are walked whole; larger segments give work to all processors.
-const STRIP_SIZE: u64 = 32 << 20;
+pub const STRIP_SIZE: u64 = 32 << 20;
 /// How far into a strip its first object is searched before the strip is left to the one in front of it.
 const GUESS_EFFORT: u64 = 1 << 20;
 /// Missing bytes up to this many do not end a strip.
@@ -31,14 +31,18 @@ struct Task {
     start_is_exact: bool,
 }
 
-/// Walk all ranges.
+/// Walk all ranges in strips of `strip_size` bytes; the result does not depend on it.
 ///
 /// # Errors
-/// `Cancelled`; `Argument` for ranges or holes that are not ascending, disjoint and aligned.
-pub fn walk_ranges(ground: Ground<'_>, ranges: &[(u64, u64)]) -> Result<Vec<WalkedRange>> {
+/// `Cancelled`; `Argument` for ranges or holes that are not ascending, disjoint and aligned, or a strip size below 4 KB.
+pub fn walk_ranges(ground: Ground<'_>, ranges: &[(u64, u64)], strip_size: u64) -> Result<Vec<WalkedRange>> {
+    if strip_size < 4096 || !strip_size.is_multiple_of(8) {
+        return Err(Error::Argument("strip_size must be a multiple of 8 and at least 4096".into()));
+    }
     check_ranges("ranges", ranges, true)?;
     check_ranges("holes", ground.holes, false)?;
-    let tasks: Vec<Task> = ranges.iter().enumerate().flat_map(|(i, range)| plan(ground.image, i, *range)).collect();
+    let tasks: Vec<Task> =
+        ranges.iter().enumerate().flat_map(|(i, range)| plan(ground.image, i, *range, strip_size)).collect();
     ground.monitor.begin("walking the heap", tasks.iter().map(|task| task.stop - task.start).sum());
     let mut strips: Vec<Option<Strip>> =
         tasks.par_iter().with_max_len(1).map(|task| walk_task(ground, task)).collect::<Result<_>>()?;
@@ -67,7 +71,7 @@ fn check_ranges(what: &str, ranges: &[(u64, u64)], aligned: bool) -> Result<()> 
 }
 
 /// Strips of one range: its readable stretches, cut to a handy size.
-fn plan(image: &Image, range: usize, (range_start, range_end): (u64, u64)) -> Vec<Task> {
+fn plan(image: &Image, range: usize, (range_start, range_end): (u64, u64), strip_size: u64) -> Vec<Task> {
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     let first = image.pieces().partition_point(|piece| piece.end <= range_start);
     for piece in image.pieces()[first..].iter().take_while(|piece| piece.start < range_end) {
@@ -81,10 +85,10 @@ fn plan(image: &Image, range: usize, (range_start, range_end): (u64, u64)) -> Ve
     }
     let cut = |(start, end): (u64, u64)| {
         let task = move |at: u64| {
-            let stop = at.saturating_add(STRIP_SIZE).min(end);
+            let stop = at.saturating_add(strip_size).min(end);
             Task { range, range_end, start: at, stop, start_is_exact: at == range_start }
         };
-        (start..end).step_by(usize::try_from(STRIP_SIZE).unwrap_or(usize::MAX)).map(task)
+        (start..end).step_by(usize::try_from(strip_size).unwrap_or(usize::MAX)).map(task)
     };
     stretches.into_iter().flat_map(cut).collect()
 }

@@ -119,11 +119,13 @@ class Heap:
         holes: list[tuple[int, int]],
         free_method_table: int,
         progress: Progress | None = None,
+        strip_bytes: int = 33554432,
     ) -> Heap:
         """Walk ascending, disjoint, 8-aligned ranges, jumping over holes (unused allocation contexts, [pointer, limit + 24)).
 
         What is no object becomes a gap and the walk goes on at the next place where eight objects in a row look right:
-        `walked_bytes + hole_bytes + sum of gaps` is the sum of the ranges. Raises ValueError for ranges or holes out of order,
+        `walked_bytes + hole_bytes + sum of gaps` is the sum of the ranges. Long ranges are walked in
+        strips of `strip_bytes` at once, and stitched so that the result does not depend on it. Raises ValueError for ranges or holes out of order,
         LimitExceeded above 2^32 objects.
         """
 
@@ -229,6 +231,16 @@ class Graph:
         """
 
     @staticmethod
+    def open(
+        image: Image,
+        layout: HeapLayout,
+        heap: Heap,
+        extra_edges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
+        uncounted_edges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
+    ) -> Graph:
+        """As `build`, but nothing is read before it is needed. `first_path`, `references`, `reachable` and `distances` read only what they follow."""
+
+    @staticmethod
     def from_edges(object_count: int, sources: NDArray[np.uint32], targets: NDArray[np.uint32]) -> Graph:
         """A graph of plain arrays. Raises ValueError for an index that is not below `object_count`."""
 
@@ -274,13 +286,38 @@ class Graph:
     def distances(self, roots: NDArray[np.uint32], progress: Progress | None = None) -> NDArray[np.uint32]:
         """References from the nearest root to each object (0 for the roots); 0xFFFFFFFF where no root reaches."""
 
-    def dominators(self, heap: Heap, roots: NDArray[np.uint32], progress: Progress | None = None) -> Dominators:
-        """The exact dominator tree of all that the roots reach, under a virtual root above them, with retained sizes."""
+    def dominators(
+        self,
+        heap: Heap,
+        roots: NDArray[np.uint32],
+        last_resort: NDArray[np.uint32] | None = None,
+        progress: Progress | None = None,
+    ) -> Dominators:
+        """The exact dominator tree of all that the roots reach, under a virtual root above them, with retained sizes.
+
+        What only `last_resort` roots reach is in the tree too; they, and references from there, change nothing of what the others reach.
+        """
 
     def dominators_of_sizes(
-        self, sizes: NDArray[np.uint64], roots: NDArray[np.uint32], progress: Progress | None = None
+        self,
+        sizes: NDArray[np.uint64],
+        roots: NDArray[np.uint32],
+        last_resort: NDArray[np.uint32] | None = None,
+        progress: Progress | None = None,
     ) -> Dominators:
         """The same with the size of each object given."""
+
+    def first_path(
+        self,
+        roots: NDArray[np.uint32],
+        target: int,
+        last_resort: NDArray[np.uint32] | None = None,
+        progress: Progress | None = None,
+    ) -> list[int] | None:
+        """One shortest path from a root, else from a last-resort root; None if no root reaches the target.
+
+        Follows references forward from the roots and needs no edges in memory: the quick answer on a graph just opened.
+        """
 
     def shortest_paths(
         self,

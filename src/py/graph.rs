@@ -50,15 +50,28 @@ impl PyGraph {
         uncounted_edges: Option<(Indices<'_>, Indices<'_>)>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let graph = Self::open(py, image, layout, heap, extra_edges, uncounted_edges)?;
+        run_long(py, progress, |monitor| graph.0.facts(monitor).map(|_| ()))?;
+        Ok(graph)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (image, layout, heap, extra_edges=None, uncounted_edges=None))]
+    fn open(
+        py: Python<'_>,
+        image: &PyImage,
+        layout: &super::heap::PyHeapLayout,
+        heap: &PyHeap,
+        extra_edges: Option<(Indices<'_>, Indices<'_>)>,
+        uncounted_edges: Option<(Indices<'_>, Indices<'_>)>,
+    ) -> PyResult<Self> {
         // A heap keeps the memory and the layout that it was walked with; others could only contradict it.
         if !Arc::ptr_eq(&image.0, &heap.0.image) || *layout.0 != *heap.0.layout {
             return Err(PyValueError::new_err("the heap was walked with another image or layout"));
         }
         let counted = edges(&heap.0, extra_edges.as_ref()).or_raise(py)?;
         let uncounted = edges(&heap.0, uncounted_edges.as_ref()).or_raise(py)?;
-        let heap = heap.0.clone();
-        let graph = run_long(py, progress, move |monitor| Graph::build(heap, counted, uncounted, monitor))?;
-        Ok(Self(Arc::new(graph)))
+        Ok(Self(Arc::new(Graph::open(heap.0.clone(), counted, uncounted))))
     }
 
     #[staticmethod]
@@ -73,27 +86,28 @@ impl PyGraph {
     }
 
     #[getter]
-    fn reference_count(&self) -> u64 {
-        self.0.facts().count
+    fn reference_count(&self, py: Python<'_>) -> PyResult<u64> {
+        run_long(py, None, |monitor| self.0.facts(monitor).map(|facts| facts.count))
     }
 
-    fn reference_checksum(&self) -> u64 {
-        self.0.facts().checksum
-    }
-
-    #[getter]
-    fn dangling_count(&self) -> u64 {
-        self.0.facts().dangling_count
+    fn reference_checksum(&self, py: Python<'_>) -> PyResult<u64> {
+        run_long(py, None, |monitor| self.0.facts(monitor).map(|facts| facts.checksum))
     }
 
     #[getter]
-    fn dangling_references(&self) -> Vec<(u32, u64)> {
-        self.0.facts().dangling.iter().map(|dangling| (dangling.source, dangling.value)).collect()
+    fn dangling_count(&self, py: Python<'_>) -> PyResult<u64> {
+        run_long(py, None, |monitor| self.0.facts(monitor).map(|facts| facts.dangling_count))
     }
 
     #[getter]
-    fn missing_slots(&self) -> u64 {
-        self.0.facts().missing_slots
+    fn dangling_references(&self, py: Python<'_>) -> PyResult<Vec<(u32, u64)>> {
+        let facts = run_long(py, None, |monitor| self.0.facts(monitor))?;
+        Ok(facts.dangling.iter().map(|dangling| (dangling.source, dangling.value)).collect())
+    }
+
+    #[getter]
+    fn missing_slots(&self, py: Python<'_>) -> PyResult<u64> {
+        run_long(py, None, |monitor| self.0.facts(monitor).map(|facts| facts.missing_slots))
     }
 
     #[getter]
@@ -160,30 +174,47 @@ impl PyGraph {
         Ok(run_long(py, progress, |monitor| self.0.distances(&roots, monitor))?.into_pyarray(py))
     }
 
-    #[pyo3(signature = (heap, roots, progress=None))]
+    #[pyo3(signature = (heap, roots, last_resort=None, progress=None))]
     fn dominators(
         &self,
         py: Python<'_>,
         heap: &PyHeap,
         roots: Indices<'_>,
+        last_resort: Option<Indices<'_>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyDominators> {
-        let (heap, roots) = (heap.0.clone(), list(&roots));
-        let tree = run_long(py, progress, |monitor| Tree::build(&self.0, Sizes::Heap(&heap), &roots, monitor))?;
+        let (heap, roots, spare) = (heap.0.clone(), list(&roots), last_resort.as_ref().map(list).unwrap_or_default());
+        let tree = run_long(py, progress, |monitor| Tree::build(&self.0, Sizes::Heap(&heap), &roots, &spare, monitor))?;
         Ok(PyDominators { tree, heap: Some(heap) })
     }
 
-    #[pyo3(signature = (sizes, roots, progress=None))]
+    #[pyo3(signature = (sizes, roots, last_resort=None, progress=None))]
     fn dominators_of_sizes(
         &self,
         py: Python<'_>,
         sizes: PyReadonlyArray1<'_, u64>,
         roots: Indices<'_>,
+        last_resort: Option<Indices<'_>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyDominators> {
-        let (sizes, roots) = (sizes.as_array().to_vec(), list(&roots));
-        let tree = run_long(py, progress, |monitor| Tree::build(&self.0, Sizes::Array(&sizes), &roots, monitor))?;
+        let (sizes, roots, spare) =
+            (sizes.as_array().to_vec(), list(&roots), last_resort.as_ref().map(list).unwrap_or_default());
+        let tree =
+            run_long(py, progress, |monitor| Tree::build(&self.0, Sizes::Array(&sizes), &roots, &spare, monitor))?;
         Ok(PyDominators { tree, heap: None })
+    }
+
+    #[pyo3(signature = (roots, target, last_resort=None, progress=None))]
+    fn first_path(
+        &self,
+        py: Python<'_>,
+        roots: Indices<'_>,
+        target: u32,
+        last_resort: Option<Indices<'_>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Vec<u32>>> {
+        let (roots, spare) = (list(&roots), last_resort.as_ref().map(list).unwrap_or_default());
+        run_long(py, progress, |monitor| paths::first_path(&self.0, &roots, &spare, target, monitor))
     }
 
     #[pyo3(signature = (roots, target, maximum, last_resort=None, progress=None))]
@@ -203,7 +234,7 @@ impl PyGraph {
     }
 
     fn __repr__(&self) -> String {
-        format!("Graph({} objects, {} references)", self.0.len(), self.0.facts().count)
+        format!("Graph({} objects)", self.0.len())
     }
 }
 

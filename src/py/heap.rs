@@ -84,7 +84,8 @@ impl PyHeap {
 #[pymethods]
 impl PyHeap {
     #[staticmethod]
-    #[pyo3(signature = (image, layout, ranges, holes, free_method_table, progress=None))]
+    #[allow(clippy::too_many_arguments)] // Python names them
+    #[pyo3(signature = (image, layout, ranges, holes, free_method_table, progress=None, strip_bytes=crate::walk::STRIP_SIZE))]
     fn walk(
         py: Python<'_>,
         image: &PyImage,
@@ -93,10 +94,11 @@ impl PyHeap {
         holes: Vec<(u64, u64)>,
         free_method_table: u64,
         progress: Option<&Bound<'_, PyAny>>,
+        strip_bytes: u64,
     ) -> PyResult<Self> {
         let (image, layout) = (image.0.clone(), layout.0.clone());
         let heap = run_long(py, progress, move |monitor| {
-            Heap::walk(image, layout, &ranges, &holes, free_method_table, monitor)
+            Heap::walk(image, layout, &ranges, &holes, free_method_table, strip_bytes, monitor)
         })?;
         Ok(Self(Arc::new(heap)))
     }

@@ -144,3 +144,20 @@ def test_sizes_of_another_length_are_refused() -> None:
         graph.dominators_of_sizes(np.ones(1, dtype=np.uint64), indices([0]))
     with pytest.raises(ValueError, match="object index 2 is not below 2"):
         graph.dominators_of_sizes(np.ones(2, dtype=np.uint64), indices([2]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(graphs(), st.lists(st.integers(0, 13), max_size=4))
+def test_roots_of_last_resort_change_nothing_of_what_others_reach(graph: tuple[int, Edges, list[int], list[int]], spare: list[int]) -> None:
+    count, edges, roots, sizes = graph
+    last_resort = [root for root in spare if root < count]
+    result = make_graph(count, edges).dominators_of_sizes(np.array(sizes, dtype=np.uint64), indices(roots), indices(last_resort))
+    first = reachable_without(count, edges, roots, None)
+    inside = [edge for edge in edges if edge[0] in first]
+    outside = [edge for edge in edges if edge[0] not in first and edge[1] not in first]
+    expected = dominated_by_definition(count, inside, roots)
+    expected |= dominated_by_definition(count, outside, [root for root in last_resort if root not in first])
+    assert result.reachable_count == len(expected)
+    for x in range(count):
+        assert result.retained_of(x) == sum(sizes[y] for y in expected.get(x, set()))
+        assert set(result.dominated(x).tolist()) == expected.get(x, set())
