@@ -125,7 +125,7 @@ def _attach(job: _Job, image: Image, file: DiskFile) -> tuple[Image, AttachedFil
         mappings = _read_only_mappings(job, file, sections)
     else:
         checked_by = _check_identity(job, file, headers)
-        mappings = _read_only_loads(job, headers)
+        mappings = [*_read_only_loads(job, headers), *_data_mappings(job, headers)]
         relocated = _relocated_pages(job, headers, file)
     mappings = [(start, min(size, file.size_bytes - offset), offset) for start, size, offset in mappings if offset < file.size_bytes]
     spans = [(start, start + size) for start, size, _ in mappings] + [(start, start + len(data)) for start, data in relocated]
@@ -195,6 +195,16 @@ def _read_only_loads(job: _Job, headers: ElfHeaders) -> list[tuple[int, int, int
         end = -(-(load.address + load.file_bytes) // PAGE) * PAGE
         found.append((bias + start, end - start, load.offset - (load.address - start)))
     return found
+
+
+def _data_mappings(job: _Job, headers: ElfHeaders) -> list[tuple[int, int, int]]:
+    """(address, size, file offset) of what the process mapped of the same file as data: the assemblies in a single-file program."""
+    end = job.mappings[0].start + headers.span_bytes
+    return [
+        (mapping.start, mapping.end - mapping.start, mapping.file_offset)
+        for mapping in job.mappings
+        if mapping.start >= end and not job.writable.overlap(mapping.start, mapping.end)
+    ]
 
 
 def _relocated_pages(job: _Job, headers: ElfHeaders, file: DiskFile) -> list[tuple[int, bytes]]:

@@ -68,6 +68,20 @@ def test_the_cores_own_bytes_stand(tmp_path: Path, binaries: Path) -> None:
     assert core.memory.bytes(BASE + DATA_OFFSET + PLAIN_AT, 8) == b"at work!"
 
 
+def test_what_a_program_maps_of_its_own_file_as_data_comes_from_the_file(tmp_path: Path, binaries: Path) -> None:
+    """A single-file .NET program maps the assemblies behind its image far away; a part that it could write does not count."""
+    bundle = b"assembly".ljust(PAGE, b"\0") + b"written".ljust(PAGE, b"\0")
+    (binaries / "libx.so").write_bytes(library() + bundle)
+    far, written = BASE + 0x4000000, BASE + 0x5000000
+    writer = DumpWriter().library(PATH, BASE, library(), pages=range(1))
+    writer.mapped(PATH, far, far + PAGE, 3 * PAGE).mapped(PATH, written, written + PAGE, 4 * PAGE)
+    writer.segment(written, b"", memory_size=PAGE)
+    core, _ = attach_binaries(open_core(writer.write(tmp_path / "core")), [binaries], use_original_paths=False)
+    assert core.memory.bytes(far, 8) == b"assembly"
+    with pytest.raises(Unreadable):
+        core.memory.u8(written)
+
+
 def test_another_build_is_refused(tmp_path: Path, binaries: Path) -> None:
     (binaries / "libx.so").write_bytes(library(build_id=b"\x22" * 20))
     core, report = attach_binaries(core_without(tmp_path, library(), range(1)), [binaries], use_original_paths=False)
