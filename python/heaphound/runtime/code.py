@@ -12,6 +12,7 @@ from heaphound.runtime.modules import Module
 from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
 from heaphound.runtime.pe import PEImage
 from heaphound.runtime.precode import decode_stub
+from heaphound.runtime.prepared_code import PreparedCode
 from heaphound.runtime.ready_to_run import CompiledMethod, ReadyToRunImage
 from heaphound.runtime.ready_to_run_names import instance_method
 from heaphound.runtime.runtime import Runtime
@@ -28,7 +29,7 @@ class CodeLocation:
     """What lies at an address. `start` is where the method's code (or the stub) begins.
 
     `method` is None for a stub that belongs to no method (`stub` then says what it does), and for code whose owner could not be read
-    (`problem` says why).
+    (`problem` says why). A method together with a `problem` is the likely one.
     """
 
     address: int
@@ -65,6 +66,7 @@ class CodeLocator:
         self._types = typesystem
         self._sections: list[CodeSection] | None = None
         self._starts: list[int] = []
+        self._prepared = PreparedCode(runtime.memory, runtime.layout)
         self._images: dict[int, ReadyToRunImage | str] = {}
         self._known: dict[int, CodeLocation | None] = {}
 
@@ -83,9 +85,9 @@ class CodeLocator:
         return sections[index] if index >= 0 and address < sections[index].end else None
 
     def resolve(self, address: int) -> Method | None:
-        """The method that an instruction belongs to, or that calling `address` calls; None where nothing tells."""
+        """The method that an instruction belongs to, or that calling `address` calls; None where nothing tells for certain."""
         found = self.locate(address)
-        return None if found is None else found.method
+        return None if found is None or found.problem is not None else found.method
 
     def resolve_many(self, addresses: Iterable[int]) -> dict[int, Method | None]:
         """`resolve` of each distinct address."""
@@ -171,11 +173,34 @@ class CodeLocator:
     def _ready_to_run(self, section: CodeSection, address: int) -> CodeLocation | None:
         image = self.image(section)
         if isinstance(image, str):
-            return CodeLocation(address, "ready-to-run", address, None, None, image)
-        compiled = image.method_at(address)
+            return self._prepared_method(section, address, image)
+        try:
+            compiled = image.method_at(address)
+        except Unreadable as error:
+            return self._prepared_method(section, address, str(error))
         if compiled is None:
             return CodeLocation(address, "stub", address, None, "delay-load thunk") if image.is_delay_load_thunk(address) else None
         return CodeLocation(address, "ready-to-run", compiled.start, self._compiled_method(section, compiled))
+
+    def _prepared_method(self, section: CodeSection, address: int, why: str) -> CodeLocation | None:
+        """Without the image's tables: certain for the first instruction of a prepared method, and for its main body where the table of code
+        fragments can be searched; else the nearest prepared method before the address, as a guess."""
+        module = self._module(section).address
+        found = self._prepared.before(module, address)
+        if found is None or found[0] < section.start:
+            return CodeLocation(address, "ready-to-run", address, None, None, why)
+        start, method_desc = found
+        if start != address:
+            try:
+                fragment = self._prepared.fragment_start(module, section.start, address)
+            except Unreadable:
+                fragment = 0
+            if fragment is None:
+                return None
+            if fragment != start:
+                likely = self.methods.method(method_desc)
+                return CodeLocation(address, "ready-to-run", start, likely, None, f"the nearest prepared method before it: {why}")
+        return self._of_method_desc(address, "ready-to-run", start, method_desc)
 
     def image(self, section: CodeSection) -> ReadyToRunImage | str:
         """The ready-to-run tables of a section's image, or why they cannot be had."""
@@ -190,6 +215,9 @@ class CodeLocator:
 
     def _compiled_method(self, section: CodeSection, compiled: CompiledMethod) -> Method:
         module = self._module(section)
+        method_desc = self._prepared.method_desc(module.address, compiled.start)
+        if method_desc is not None:
+            return self.methods.method(method_desc)
         if compiled.rid is not None:
             return self.methods.defined(module, compiled.rid)
         if compiled.signature is None:

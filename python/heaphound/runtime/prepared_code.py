@@ -1,0 +1,92 @@
+"""Ready-to-run code that the runtime has already prepared: entry point to MethodDesc, from the runtime's own memory.
+
+It names instantiations by their MethodDesc, and serves where the image's own tables cannot be read: createdump --withheap leaves most of
+them out, and composite images have no CLI header. Sources: src/coreclr/vm/readytoruninfo.h (m_entryPointToMethodDescMap), vm/hash.h
+(HashMap: buckets of four keys and values; a value is stored shifted right by one, its highest bit is a mark).
+"""
+
+from bisect import bisect_right
+
+from heaphound.dump.memory import Memory
+from heaphound.errors import LimitExceeded
+from heaphound.layouts.schema import Layout
+
+_LAST_SPECIAL_KEY = 1  # 0 empty, 1 deleted
+_FRAGMENT_BYTES = 12  # RUNTIME_FUNCTION of x64: begin, end and unwind RVA
+_MAXIMUM_BUCKETS = 1 << 22  # four methods a bucket; the largest services prepare some 100,000
+
+
+class PreparedCode:
+    """Prepared entry points of all modules, each module's read at the first question about it."""
+
+    def __init__(self, memory: Memory, layout: Layout) -> None:
+        self._memory = memory
+        self._layout = layout
+        self._maps: dict[int, dict[int, int]] = {}
+        self._sorted: dict[int, list[int]] = {}
+
+    def method_desc(self, module: int, entry: int) -> int | None:
+        """MethodDesc of the code that starts at `entry` in the image of a module; None when it was not prepared. Raises Unreadable."""
+        return self._entries(module).get(entry)
+
+    def before(self, module: int, address: int) -> tuple[int, int] | None:
+        """(entry, MethodDesc) of the nearest prepared method at or before an address; None when there is none. Raises Unreadable."""
+        entries = self._entries(module)
+        order = self._sorted.setdefault(module, sorted(entries))
+        index = bisect_right(order, address) - 1
+        return (order[index], entries[order[index]]) if index >= 0 else None
+
+    def fragment_start(self, module: int, base: int, address: int) -> int | None:
+        """Start of the code fragment (a method's main body or a funclet) that holds an address of the image at `base`; None outside code.
+
+        Searches the table of fragments entry by entry: raises Unreadable only where one on the way is missing.
+        """
+        memory, layout = self._memory, self._layout
+        info = self._info(module)
+        table = memory.pointer(info + layout.offset("ReadyToRunInfo", "RuntimeFunctions")) if info else 0
+        low, high = 0, memory.u32(info + layout.offset("ReadyToRunInfo", "NumRuntimeFunctions")) if table else 0
+        while low < high:
+            middle = (low + high) // 2
+            if base + memory.u32(table + _FRAGMENT_BYTES * middle) <= address:
+                low = middle + 1
+            else:
+                high = middle
+        if low == 0:
+            return None
+        begin = base + memory.u32(table + _FRAGMENT_BYTES * (low - 1))
+        return begin if address < base + memory.u32(table + _FRAGMENT_BYTES * (low - 1) + 4) else None
+
+    def _info(self, module: int) -> int:
+        """The ReadyToRunInfo with the tables: of a component of a composite image the composite's. 0 for a module of IL alone."""
+        info = self._memory.pointer(module + self._layout.offset("Module", "ReadyToRunInfo"))
+        return self._memory.pointer(info + self._layout.offset("ReadyToRunInfo", "CompositeInfo")) or info if info else 0
+
+    def _entries(self, module: int) -> dict[int, int]:
+        known = self._maps.get(module)
+        if known is None:
+            known = self._maps[module] = self._read(module)
+        return known
+
+    def _read(self, module: int) -> dict[int, int]:
+        memory, layout = self._memory, self._layout
+        info = self._info(module)
+        if not info:
+            return {}
+        table = info + layout.offset("ReadyToRunInfo", "EntryPointToMethodDescMap")
+        buckets = memory.pointer(table + layout.offset("HashMap", "Buckets"))
+        if not buckets:
+            return {}
+        count = memory.u32(buckets)  # the first bucket only says how many others there are
+        if count > _MAXIMUM_BUCKETS:
+            raise LimitExceeded(f"the map of prepared methods of module {module:#x} claims {count} buckets")
+        size, slots = layout.size("Bucket"), layout.constant("HashMapSlotsPerBucket")
+        words = memory.words(buckets + size, count * size // 8)
+        keys_at, values_at = layout.offset("Bucket", "Keys") // 8, layout.offset("Bucket", "Values") // 8
+        mask = layout.constant("HashMapValueMask")
+        found: dict[int, int] = {}
+        for bucket in range(0, len(words), size // 8):
+            for slot in range(slots):
+                key = words[bucket + keys_at + slot]
+                if key > _LAST_SPECIAL_KEY:
+                    found[key] = (words[bucket + values_at + slot] & mask) << 1
+        return found
