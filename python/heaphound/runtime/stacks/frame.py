@@ -1,0 +1,113 @@
+"""What the walk over a managed stack yields: frames of managed code and explicit Frames of the runtime, innermost first."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from heaphound.runtime.methods import Method
+from heaphound.runtime.stacks.registers import RegisterContext
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCode:
+    """The managed code that a frame runs. All addresses absolute.
+
+    `start` is the first instruction of the method's main body: native offsets of GC and debug information count from it. `fragment_start`
+    to `fragment_end` is the main body or the one funclet that holds the instruction pointer.
+    """
+
+    kind: Literal["jit", "ready-to-run"]
+    start: int
+    fragment_start: int
+    fragment_end: int
+    image_base: int
+    """What the addresses in unwind information count from: base of the code range (JIT) or of the image (ready-to-run)."""
+    unwind_info: int
+    """UNWIND_INFO of the fragment."""
+    gc_info: int
+    """GcInfo of the whole method: funclets share it."""
+    debug_info: int | None
+    """JIT: the compressed debug information, None where there is none. Ready-to-run: None, the image's tables have it."""
+    method: Method | None
+    problem: str | None = None
+    """Why `method` is None, or why it is only the likely one."""
+
+    @property
+    def is_funclet(self) -> bool:
+        """Whether the code is a catch, finally, fault or filter body apart from the method's main body."""
+        return self.fragment_start != self.start
+
+    @property
+    def is_ready_to_run(self) -> bool:
+        """Whether it was compiled ahead of time."""
+        return self.kind == "ready-to-run"
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedFrame:
+    """One frame of managed code. `context` are its registers, where `context.ip` lies in `code`."""
+
+    code: FrameCode
+    context: RegisterContext
+    caller: RegisterContext | None
+    """The registers after this frame was unwound (`caller.sp` is the CallerSP of GC information); None where it cannot be unwound."""
+    active: bool
+    """Whether the instruction at `context.ip` is the next one to run (innermost frame, or one interrupted by a fault, signal or hijack):
+    scratch registers are then live; else `context.ip` is a return address."""
+    interrupted: bool = False
+    """Whether execution was torn out of it by an exception (the runtime's ExecutionAborted)."""
+    parent_of_funclet: bool = False
+    """Whether a funclet of the same invocation lies further in and reports this frame's references already."""
+
+    @property
+    def ip(self) -> int:
+        """Instruction pointer."""
+        return self.context.ip
+
+    @property
+    def sp(self) -> int:
+        """Stack pointer."""
+        return self.context.sp
+
+    @property
+    def native_offset(self) -> int:
+        """Offset of the instruction pointer from the method's start, in bytes."""
+        return self.context.ip - self.code.start
+
+
+@dataclass(frozen=True, slots=True)
+class ExplicitFrame:
+    """One Frame object of the runtime (src/coreclr/vm/frames.h), which lies on the stack itself.
+
+    `frame_type` is its class there, such as "InlinedCallFrame". `method` is the method that it calls or stands for, None for kinds with
+    none. `resume` are the registers of the managed caller that it knows; None where the Frame says nothing about them.
+    """
+
+    frame_address: int
+    frame_type: str
+    resume: RegisterContext | None
+    method: Method | None = None
+    method_desc: int | None = None
+    transition_block: int | None = None
+    """Address of the TransitionBlock (saved registers, then argument registers and stack arguments), None for kinds without one."""
+    return_address: int | None = None
+
+    @property
+    def ip(self) -> int:
+        """Instruction pointer of the managed caller, 0 where the Frame has none; as SOS and ClrMD print it, a Frame has no own."""
+        return 0 if self.resume is None else self.resume.ip
+
+    @property
+    def sp(self) -> int:
+        """Address of the Frame itself, which orders it among the others."""
+        return self.frame_address
+
+
+@dataclass(frozen=True, slots=True)
+class StackEnd:
+    """Why a walk ended before the last frame; the last thing that it yields, or not yielded at all when the whole stack was seen."""
+
+    sp: int
+    reason: str
+
+
+Frame = ManagedFrame | ExplicitFrame
