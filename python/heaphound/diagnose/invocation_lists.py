@@ -124,11 +124,12 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
     code = np.where(auxiliary != 0, auxiliary, pointers)
     groups: dict[str, list[NDArray[np.int64]]] = {}
     called: dict[str, DelegateTarget] = {}
-    _addresses, first, order = np.unique(code, return_index=True, return_inverse=True)
-    for position, row in enumerate(first.tolist()):
+    by_code = np.argsort(code, kind="stable")
+    for rows_of_code in np.split(by_code, np.flatnonzero(np.diff(code[by_code])) + 1):
+        row = int(rows_of_code[0])
         found_target = subject.code.resolve_delegate(int(delegates[row]), int(targets[row]), int(pointers[row]), int(auxiliary[row]))
         name = f"<code at {found_target.code:#x}>" if found_target.method is None else found_target.method.full_name
-        groups.setdefault(name, []).append(np.flatnonzero(order == position))
+        groups.setdefault(name, []).append(rows_of_code)
         called.setdefault(name, found_target)
     made = []
     for name, parts in groups.items():
@@ -139,7 +140,7 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
 
 def _handler(subject: Subject, name: str, called: DelegateTarget, delegates: NDArray[np.uint64], targets: NDArray[np.uint64]) -> Handler:
     is_static = called.kind == "open"
-    distinct = np.unique(targets[targets != 0])
+    distinct = _distinct(targets[targets != 0])
     target_type = None if is_static or not len(distinct) else _common_type(subject, distinct)
     return Handler(
         method=name,
@@ -148,10 +149,17 @@ def _handler(subject: Subject, name: str, called: DelegateTarget, delegates: NDA
         is_static=is_static,
         count=len(delegates),
         distinct_targets=0 if is_static else len(distinct),
-        delegates=len(np.unique(delegates)),
+        delegates=len(_distinct(delegates)),
         target_type=None if target_type is None else target_type.name,
         target_method_table=None if target_type is None else target_type.method_table,
     )
+
+
+def _distinct(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The values without repetition, ascending. numpy's own `unique` hashes since 2.3, and the hash of addresses that lie one object
+    apart collides: a million of them took 1.8 s, sorting takes 0.03 s."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
 
 
 def definition_of(subject: Subject, method: Method) -> str | None:
