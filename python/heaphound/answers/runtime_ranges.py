@@ -74,7 +74,7 @@ def _handle_labels(session: Session) -> list[Label]:
 
 def _bookkeeping_labels(session: Session) -> list[Label]:
     """The tables; and, where the heap is made of regions, what is committed of the reservation and in no region: regions in free lists."""
-    tables = read_bookkeeping(session.runtime)
+    tables = read_bookkeeping(session.runtime, session.gc_heap)
     labels = [Label(table.start, table.end, GC_BOOKKEEPING, None) for table in tables]
     if session.gc_heap.regions:
         labels += [Label(table.lowest, table.highest, GC_COMMITTED, "free regions") for table in tables[:1]]

@@ -5,8 +5,12 @@ Sources: src/coreclr/gc/gcinterface.dacvars.def (bookkeeping_start, from 8.0), g
 
 from dataclasses import dataclass
 
-from heaphound.errors import LayoutError, LimitExceeded, Malformed
+from heaphound.dump.elf_image import PF_WRITE
+from heaphound.dump.ranges import Ranges
+from heaphound.dump.stacks import thread_stacks
+from heaphound.errors import LayoutError, LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
+from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
 
 
@@ -20,32 +24,79 @@ class Bookkeeping:
     highest: int
 
 
-def read_bookkeeping(runtime: Runtime) -> list[Bookkeeping]:
+def read_bookkeeping(runtime: Runtime, heap: GCHeap) -> list[Bookkeeping]:
     """The reservations in use, the current one first.
 
-    Raises LayoutError where the GC does not say where they are (before 8.0), Malformed for a list that makes no sense, Unreadable.
+    Before 8.0 the GC does not say where they are; then they are found by search: a mapping that begins with a description of
+    tables for exactly such a heap. Raises LayoutError when that finds none, Malformed for a list that makes no sense, Unreadable.
     """
+    if runtime.layout.has("GcDacVars", "BookkeepingStart"):
+        return _listed(runtime)
+    found = [table for address in _writable_starts(runtime) if (table := _described(runtime, address, heap)) is not None]
+    if not found:
+        raise LayoutError(
+            f"the GC of .NET {runtime.layout.version} does not say where its card tables are, and no mapping begins like them"
+        )
+    return found
+
+
+def _listed(runtime: Runtime) -> list[Bookkeeping]:
     memory, layout = runtime.memory, runtime.layout
-    if not layout.has("GcDacVars", "BookkeepingStart"):
-        raise LayoutError(f"the GC of .NET {layout.version} does not say where its card tables are")
 
     def variable(name: str) -> int:
         return runtime.gc.address + layout.offset("GcDacVars", name)
-
-    def at(table: int, name: str) -> int:
-        return memory.pointer(table + layout.offset("CardTableInfo", name))
 
     info_bytes = memory.u64(variable("CardTableInfoSize"))
     table = memory.pointer(memory.pointer(variable("BookkeepingStart")))
     found: list[Bookkeeping] = []
     for _ in range(LIMITS.gc_bookkeeping_tables):
-        size, lowest, highest = at(table, "Size"), at(table, "LowestAddress"), at(table, "HighestAddress")
-        if not size or table + size >= 1 << 64 or lowest >= highest:
-            raise Malformed(f"the GC's tables at {table:#x} claim {size} bytes for {lowest:#x} to {highest:#x}")
+        described = _table(runtime, table)
+        if described.end <= table or described.end >= 1 << 64 or described.lowest >= described.highest:
+            raise Malformed(
+                f"the GC's tables at {table:#x} claim {described.end - table} bytes for {described.lowest:#x} to {described.highest:#x}"
+            )
         if memory.u32(table + layout.offset("CardTableInfo", "Recount")):
-            found.append(Bookkeeping(table, table + size, lowest, highest))
-        following = at(table, "NextCardTable")
+            found.append(described)
+        following = memory.pointer(table + layout.offset("CardTableInfo", "NextCardTable"))
         if following <= info_bytes:
             return found
         table = following - info_bytes  # the link names the cards, which begin behind the information
     raise LimitExceeded(f"the list of the GC's tables is longer than {LIMITS.gc_bookkeeping_tables}, or runs in a circle")
+
+
+def _table(runtime: Runtime, address: int) -> Bookkeeping:
+    def at(name: str) -> int:
+        return runtime.memory.pointer(address + runtime.layout.offset("CardTableInfo", name))
+
+    return Bookkeeping(address, address + at("Size"), at("LowestAddress"), at("HighestAddress"))
+
+
+def _writable_starts(runtime: Runtime) -> list[int]:
+    """Where mappings may begin: writable segments, and inside them where a mapped file or a stack ends.
+
+    The kernel and createdump join neighbours of equal access, so a segment's start alone is not enough.
+    """
+    core = runtime.core
+    writable = Ranges((address, address + size) for address, _, size, _, flags in core.image.segments if flags & PF_WRITE)
+    ends = {file.end for file in core.files} | {stack.end for stack in thread_stacks(core, writable)}
+    return sorted({start for start, _ in writable} | {end for end in ends if writable.overlap(end, end + 1)})
+
+
+def _described(runtime: Runtime, address: int, heap: GCHeap) -> Bookkeeping | None:
+    """The tables that begin at `address`, if they are those of `heap`: for all of its segments, used, their parts inside."""
+    memory, layout = runtime.memory, runtime.layout
+    segments = [segment for segment in heap.segments if segment.kind != "Frozen"]
+    try:
+        table = _table(runtime, address)
+        users = memory.u32(address + layout.offset("CardTableInfo", "Recount"))
+        parts = [memory.pointer(address + layout.offset("CardTableInfo", name)) for name in ("BrickTable", "MarkArray")]
+    except Unreadable:
+        return None
+    fits = (
+        bool(segments)
+        and 1 <= users <= max(1, len(heap.heaps))
+        and table.lowest <= min(segment.committed_start for segment in segments)
+        and max(segment.reserved_end for segment in segments) <= table.highest < 1 << 47
+        and all(address < part <= table.end for part in parts)
+    )
+    return table if fits else None
