@@ -215,14 +215,22 @@ class CodeLocator:
 
     def _compiled_method(self, section: CodeSection, compiled: CompiledMethod) -> Method:
         module = self._module(section)
-        method_desc = self._prepared.method_desc(module.address, compiled.start)
-        if method_desc is not None:
-            return self.methods.method(method_desc)
+        prepared = self._prepared_at(module, compiled.start)
+        if prepared is not None:
+            return prepared
         if compiled.rid is not None:
             return self.methods.defined(module, compiled.rid)
         if compiled.signature is None:
             raise Malformed(f"the method at {compiled.start:#x} has neither a row nor a signature")
         return instance_method(self.methods, module, compiled.signature)
+
+    def _prepared_at(self, module: Module, entry: int) -> Method | None:
+        """The method that the runtime prepared at an entry point; None where it did not, or does not tell: the image names it as well."""
+        try:
+            method_desc = self._prepared.method_desc(module.address, entry)
+            return None if method_desc is None else self.methods.method(method_desc)
+        except (Unreadable, Malformed):
+            return None
 
     def _module(self, section: CodeSection) -> Module:
         module = None if section.module is None else self._types.module_at(section.module)

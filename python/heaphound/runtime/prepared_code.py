@@ -8,7 +8,7 @@ them out, and composite images have no CLI header. Sources: src/coreclr/vm/ready
 from bisect import bisect_right
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import LimitExceeded
+from heaphound.errors import LimitExceeded, Malformed
 from heaphound.layouts.schema import Layout
 
 _LAST_SPECIAL_KEY = 1  # 0 empty, 1 deleted
@@ -26,7 +26,10 @@ class PreparedCode:
         self._sorted: dict[int, list[int]] = {}
 
     def method_desc(self, module: int, entry: int) -> int | None:
-        """MethodDesc of the code that starts at `entry` in the image of a module; None when it was not prepared. Raises Unreadable."""
+        """MethodDesc of the code that starts at `entry` in the image of a module; None when it was not prepared.
+
+        Raises Unreadable, Malformed.
+        """
         return self._entries(module).get(entry)
 
     def before(self, module: int, address: int) -> tuple[int, int] | None:
@@ -57,9 +60,17 @@ class PreparedCode:
         return begin if address < base + memory.u32(table + _FRAGMENT_BYTES * (low - 1) + 4) else None
 
     def _info(self, module: int) -> int:
-        """The ReadyToRunInfo with the tables: of a component of a composite image the composite's. 0 for a module of IL alone."""
+        """The ReadyToRunInfo with the tables: of a component of a composite image the composite's. 0 for a module of IL alone.
+
+        Raises Malformed when it belongs to another module: then the layout is not this build's.
+        """
         info = self._memory.pointer(module + self._layout.offset("Module", "ReadyToRunInfo"))
-        return self._memory.pointer(info + self._layout.offset("ReadyToRunInfo", "CompositeInfo")) or info if info else 0
+        if not info:
+            return 0
+        named = self._memory.pointer(info + self._layout.offset("ReadyToRunInfo", "Module"))
+        if named != module:
+            raise Malformed(f"self-check ReadyToRunInfo.Module: {info:#x} names {named:#x}, not {module:#x}")
+        return self._memory.pointer(info + self._layout.offset("ReadyToRunInfo", "CompositeInfo")) or info
 
     def _entries(self, module: int) -> dict[int, int]:
         known = self._maps.get(module)

@@ -4,7 +4,7 @@ from struct import pack
 
 import pytest
 
-from heaphound.errors import LimitExceeded, Unreadable
+from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.layouts.load import layout_file
 from heaphound.runtime.prepared_code import PreparedCode
 from tests.unit.runtime.written_memory import WrittenImage, written_memory
@@ -21,6 +21,7 @@ def prepared(version: str) -> tuple[WrittenImage, PreparedCode]:
     image.write(MODULE, bytes(2048))
     image.words(MODULE + layout.offset("Module", "ReadyToRunInfo"), INFO)
     image.write(INFO, bytes(1024))
+    image.words(INFO + layout.offset("ReadyToRunInfo", "Module"), MODULE)
     image.words(INFO + layout.offset("ReadyToRunInfo", "CompositeInfo"), COMPOSITE)
     image.write(COMPOSITE, bytes(1024))
     table = COMPOSITE + layout.offset("ReadyToRunInfo", "EntryPointToMethodDescMap")
@@ -69,6 +70,13 @@ def test_a_module_without_native_code() -> None:
     image.write(MODULE, bytes(2048))
     assert code.method_desc(MODULE, BASE + 0x1000) is None
     assert code.fragment_start(MODULE, BASE, BASE + 0x1000) is None
+
+
+def test_a_structure_of_another_module() -> None:
+    image, code = prepared("8.0.0")
+    image.words(INFO, MODULE + 8)
+    with pytest.raises(Malformed, match=r"self-check ReadyToRunInfo\.Module"):
+        code.method_desc(MODULE, BASE + 0x1000)
 
 
 def test_fragments_that_the_dump_lacks() -> None:
