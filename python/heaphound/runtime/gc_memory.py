@@ -13,6 +13,8 @@ from heaphound.limits import LIMITS
 from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
 
+USER_SPACE = 1 << 56  # end of a process's addresses on x64 with five-level page tables, the most that either machine has
+
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
@@ -51,7 +53,7 @@ def _listed(runtime: Runtime) -> list[Bookkeeping]:
     found: list[Bookkeeping] = []
     for _ in range(LIMITS.gc_bookkeeping_tables):
         described = _table(runtime, table)
-        if described.end <= table or described.end >= 1 << 64 or described.lowest >= described.highest:
+        if described.end <= table or described.end >= USER_SPACE or described.lowest >= described.highest:
             raise Malformed(
                 f"the GC's tables at {table:#x} claim {described.end - table} bytes for {described.lowest:#x} to {described.highest:#x}"
             )
@@ -96,7 +98,7 @@ def _described(runtime: Runtime, address: int, heap: GCHeap) -> Bookkeeping | No
         bool(segments)
         and 1 <= users <= max(1, len(heap.heaps))
         and table.lowest <= min(segment.committed_start for segment in segments)
-        and max(segment.reserved_end for segment in segments) <= table.highest < 1 << 47
+        and max(segment.reserved_end for segment in segments) <= table.highest < USER_SPACE
         and all(address < part <= table.end for part in parts)
     )
     return table if fits else None
