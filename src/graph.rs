@@ -182,7 +182,8 @@ impl Graph {
     /// A reader of outgoing edges that needs no edges in memory.
     #[must_use]
     pub fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing { kept: self.kept_forward(), source: self.source.as_ref() }
+        let source = self.source.as_ref().map(|source| (source.reader(), Words::new(&source.heap.image)));
+        Outgoing { kept: self.kept_forward(), source }
     }
 
     /// Distance of each object from the nearest root, [`NONE`] where no root reaches.
@@ -193,7 +194,7 @@ impl Graph {
         self.check(roots)?;
         monitor.begin("following references", self.len as u64);
         let mut distance = vec![NONE; self.len];
-        let outgoing = self.outgoing();
+        let mut outgoing = self.outgoing();
         let mut front: Vec<u32> = Vec::new();
         for &root in roots {
             if std::mem::replace(&mut distance[root as usize], 0) == NONE {
@@ -225,19 +226,18 @@ impl Graph {
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     kept: Option<Arc<Rows>>,
-    source: Option<&'a HeapSource>,
+    source: Option<(Reader<'a>, Words<'a>)>,
 }
 
 impl Outgoing<'_> {
     /// Call `target(index)` for each edge of an object, in the order of its fields.
     #[inline]
-    pub fn visit(&self, object: u32, mut target: impl FnMut(u32)) {
+    pub fn visit(&mut self, object: u32, mut target: impl FnMut(u32)) {
         if let Some(rows) = &self.kept {
             rows.row(object).iter().copied().for_each(target);
-        } else if let Some(source) = self.source {
-            let mut words = Words::new(&source.heap.image);
-            let address = source.heap.table.address_of(object);
-            source.reader().visit(&mut words, object, address, &mut target);
+        } else if let Some((reader, words)) = &mut self.source {
+            let address = reader.heap.table.address_of(object);
+            reader.visit(words, object, address, &mut target);
         }
     }
 }

@@ -117,7 +117,7 @@ pub fn first_path(
 
 /// Search breadth first from `starts` through what was not seen before; true when the target was met.
 fn spread(graph: &Graph, starts: &[u32], target: u32, from: &mut [u32], monitor: &Monitor) -> Result<bool> {
-    let outgoing = graph.outgoing();
+    let mut outgoing = graph.outgoing();
     let mut queue: Vec<u32> = Vec::new();
     for &start in starts {
         if from[start as usize] == 0 {

@@ -42,6 +42,8 @@ pub struct Span {
 pub struct Table {
     spans: Vec<Span>,
     cells: Vec<Cell>,
+    /// Cell of every 64th object: where the search for an object's address begins.
+    samples: Vec<u32>,
     types: TypeColumn,
     directory: Directory,
 }
@@ -65,6 +67,9 @@ struct Directory {
     shift: u32,
     first_span: Vec<u32>,
 }
+
+/// Objects between two samples.
+const SAMPLE: usize = 64;
 
 const DIRECTORY_SIZE: u64 = 1 << 16;
 
@@ -112,9 +117,17 @@ impl Table {
         if total > MAXIMUM_OBJECTS {
             return Err(Error::LimitExceeded(format!("{total} objects are more than 32-bit indices can number")));
         }
+        let cells: usize = strips.iter().map(|strip| strip.bits.len()).sum();
+        if u32::try_from(cells).is_err() {
+            return Err(Error::LimitExceeded(format!(
+                "a heap of {} bytes is more than can be walked",
+                cells as u64 * 512
+            )));
+        }
         let narrow = renumber.len() <= usize::from(u16::MAX);
         let mut table = Self { types: TypeColumn::with_capacity(total, narrow), ..Self::default() };
-        table.cells.reserve_exact(strips.iter().map(|strip| strip.bits.len()).sum());
+        table.cells.reserve_exact(cells);
+        table.samples.reserve_exact(total.div_ceil(SAMPLE));
         for strip in strips.into_iter().filter(|strip| !strip.types.is_empty()) {
             table.append(strip, renumber);
         }
@@ -128,6 +141,9 @@ impl Table {
         for &bits in &strip.bits {
             self.cells.push(Cell { low: (bits & 0xffff_ffff) as u32, high: (bits >> 32) as u32, rank });
             rank += bits.count_ones();
+            // `assemble` has checked that cells can be numbered.
+            let cell = u32::try_from(self.cells.len() - 1).unwrap_or(u32::MAX);
+            self.samples.resize((rank as usize).div_ceil(SAMPLE), cell);
         }
         self.types.extend(&strip.types, renumber);
     }
@@ -192,15 +208,16 @@ impl Table {
     /// Address of an object. `index` must be below `len`.
     #[must_use]
     pub fn address_of(&self, index: u32) -> u64 {
-        let at = self.spans.partition_point(|span| span.first <= index) - 1;
-        let span = &self.spans[at];
-        let last_cell = self.spans.get(at + 1).map_or(self.cells.len(), |next| next.cell);
-        let cells = &self.cells[span.cell..last_cell];
-        let cell = cells.partition_point(|cell| cell.rank <= index) - 1;
-        let mut bits = cells[cell].bits();
-        for _ in 0..index - cells[cell].rank {
+        let sample = index as usize / SAMPLE;
+        let first = self.samples[sample] as usize;
+        let last = self.samples.get(sample + 1).map_or(self.cells.len(), |&cell| cell as usize + 1);
+        let cell = first + self.cells[first..last].partition_point(|cell| cell.rank <= index) - 1;
+        let mut bits = self.cells[cell].bits();
+        for _ in 0..index - self.cells[cell].rank {
             bits &= bits - 1;
         }
+        let span = &self.spans[self.spans.partition_point(|span| span.cell <= cell) - 1];
+        let cell = cell - span.cell;
         span.start + ((cell as u64) << 9) + (u64::from(bits.trailing_zeros()) << 3)
     }
 
@@ -234,7 +251,7 @@ impl Table {
             TypeColumn::Narrow(types) => types.capacity() * 2,
             TypeColumn::Wide(types) => types.capacity() * 4,
         };
-        self.cells.capacity() * size_of::<Cell>() + types
+        self.cells.capacity() * size_of::<Cell>() + self.samples.capacity() * 4 + types
     }
 }
 

@@ -75,14 +75,13 @@ fn plan(image: &Image, range: usize, (range_start, range_end): (u64, u64), strip
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     let first = image.pieces().partition_point(|piece| piece.end <= range_start);
     for piece in image.pieces()[first..].iter().take_while(|piece| piece.start < range_end) {
-        let start = piece.start.max(range_start).next_multiple_of(8);
-        let end = piece.end.min(range_end) & !7;
         match stretches.last_mut() {
-            Some(last) if start.saturating_sub(last.1) <= SMALL_ABSENCE => last.1 = end.max(last.1),
-            _ if start < end => stretches.push((start, end)),
-            _ => {}
+            Some(last) if piece.start - last.1 <= SMALL_ABSENCE => last.1 = piece.end,
+            _ => stretches.push((piece.start, piece.end)),
         }
     }
+    let whole_words =
+        |(start, end): (u64, u64)| (start.max(range_start).saturating_add(7) & !7, end.min(range_end) & !7);
     let cut = |(start, end): (u64, u64)| {
         let task = move |at: u64| {
             let stop = at.saturating_add(strip_size).min(end);
@@ -90,7 +89,7 @@ fn plan(image: &Image, range: usize, (range_start, range_end): (u64, u64), strip
         };
         (start..end).step_by(usize::try_from(strip_size).unwrap_or(usize::MAX)).map(task)
     };
-    stretches.into_iter().flat_map(cut).collect()
+    stretches.into_iter().map(whole_words).flat_map(cut).collect()
 }
 
 fn walk_task(ground: Ground<'_>, task: &Task) -> Result<Option<Strip>> {
@@ -122,7 +121,16 @@ fn stitch(
                 walked.note_absence(ground, at, strip.start);
                 strip
             }
-            _ => Walker::new(ground, range_end).walk_again(at, task.start, task.stop, &mut walked.gaps)?,
+            _ => {
+                let mut walker = Walker::new(ground, range_end);
+                let start = if at >= task.start {
+                    at
+                } else {
+                    walker.guess_start(task.start, u64::MAX)?.unwrap_or(task.stop).min(task.stop)
+                };
+                walked.note_absence(ground, at, start);
+                walker.walk(start, task.stop, task.start)?
+            }
         };
         at = strip.end;
         walked.gaps.extend_from_slice(&strip.gaps);
@@ -148,17 +156,5 @@ impl WalkedRange {
         if at < end {
             self.gaps.push(Gap { start: at, end, reason: "not in the dump".into() });
         }
-    }
-}
-
-impl Walker<'_> {
-    /// A strip whose guess was wrong or missing. `at` may lie before the strip when the bytes between are missing.
-    fn walk_again(&mut self, at: u64, start: u64, stop: u64, gaps: &mut Vec<Gap>) -> Result<Strip> {
-        if at >= start {
-            return self.walk(at, stop, start);
-        }
-        let found = self.guess_start(start, u64::MAX)?.unwrap_or(stop).min(stop);
-        gaps.push(Gap { start: at, end: found, reason: "not in the dump".into() });
-        self.walk(found, stop, start)
     }
 }
