@@ -26,7 +26,8 @@ class LineProgress:
         now = self._clock()
         if phase != self._phase:
             self._phase, self._phase_began = phase, now
-        if now - self._last_line >= LINE_SECONDS:
+        finished = 0 < total <= done
+        if now - self._last_line >= LINE_SECONDS and not finished:
             self._last_line = now
             self._stream.write(f"{phase}{progress_words(done, total, now - self._phase_began)}\n")
             self._stream.flush()

@@ -52,7 +52,8 @@ Generated from the records in `python/heaphound/results/` by `./dev docs`; a tes
 - `null` means not known or not applicable, never zero.
 - Keys stay: `<n>` goes up when a key changes its meaning or goes away, not when one is added.
 - The output is ASCII; other characters are escaped as JSON does it. NaN and infinities in dumped fields are `"nan"`, `"inf"`, `"-inf"`.
-- Lists have all rows unless `--limit` is given (`objects`, `path`, `retained` and `object` have limits of their own); `left_out` counts what was cut.
+- Lists have all rows unless `--limit` is given; `objects`, `path`, `retained` and `object` have limits of their own. `left_out` counts what
+  was cut.
 - `cache` opens no dump, so it has no `dump` and no `coverage`.
 """
 SIMPLE = {str: "text", int: "integer", float: "number", bool: "true or false", Address: "address", Checksum: "checksum", type(None): "null"}

@@ -26,6 +26,14 @@ def test_a_log_gets_a_line_every_ten_seconds() -> None:
     assert stream.getvalue() == "walking the heap: 10 %, about 90 s left\nwalking the heap: 20 %, about 80 s left\n"
 
 
+def test_a_log_gets_no_line_for_what_is_done() -> None:
+    stream, clock = StringIO(), Clock()
+    progress = LineProgress(stream, clock)
+    clock.now = 60.0
+    progress("looking for leaks", 1, 1)
+    assert stream.getvalue() == ""
+
+
 def test_what_is_done_in_a_second_shows_no_bar() -> None:
     stream, clock = Terminal(), Clock()
     progress = BarProgress(stream, clock)
