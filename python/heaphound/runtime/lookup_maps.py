@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import LimitExceeded
+from heaphound.errors import LimitExceeded, Malformed
 from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
 
-_LARGEST_BLOCK = 1 << 24  # rows of a metadata table: a row id has 24 bits
+_MOST_ROWS = 1 << 24  # rows of a metadata table: a row id has 24 bits
 
 
 class LookupMaps:
-    """Reads of LookupMaps by the address of their first block. Raises Unreadable, and LimitExceeded for absurd counts."""
+    """Reads of LookupMaps by the address of their first block. Raises Unreadable, LimitExceeded for absurd counts, Malformed for a loop."""
 
     def __init__(self, memory: Memory, layout: Layout) -> None:
         self._memory = memory
@@ -22,15 +22,19 @@ class LookupMaps:
 
     def _blocks(self, address: int) -> Iterator[tuple[int, int]]:
         """(table, entry count) of each block."""
+        first, total = address, 0
         for _ in range(LIMITS.lookup_map_blocks):
             count = self._memory.u32(address + self._count)
-            if count > _LARGEST_BLOCK:
-                raise LimitExceeded(f"the map at {address:#x} claims {count} entries")
+            total += count
+            if total > _MOST_ROWS:
+                raise LimitExceeded(f"the map at {first:#x} claims {total} entries")
             yield self._memory.pointer(address + self._table), count
             address = self._memory.pointer(address + self._next)
             if not address:
                 return
-        raise LimitExceeded(f"the map at {address:#x} has more than {LIMITS.lookup_map_blocks} blocks")
+            if address == first:
+                raise Malformed(f"the blocks of the map at {first:#x} form a loop")
+        raise LimitExceeded(f"the map at {first:#x} has more than {LIMITS.lookup_map_blocks} blocks")
 
     def _mask(self, address: int) -> int:
         return ~self._memory.u64(address + self._flags)

@@ -20,7 +20,9 @@ from heaphound.runtime.typesystem import TypeSystem
 OBJECT_HEADER_BYTES: Final = 8
 """Bytes from an object's address to its first field: the MethodTable pointer."""
 _REFERENCE_CHARACTERS: Final = 10_000  # of a string that a field refers to; the object itself is read to its own bound
-_FORMATS: Final = {
+_FORMATS: Final[dict[int, str]] = {
+    ElementType.BOOLEAN: "<B",
+    ElementType.CHAR: "<H",
     ElementType.I1: "<b",
     ElementType.U1: "<B",
     ElementType.I2: "<h",
@@ -29,6 +31,8 @@ _FORMATS: Final = {
     ElementType.U4: "<I",
     ElementType.I8: "<q",
     ElementType.U8: "<Q",
+    ElementType.I: "<q",
+    ElementType.U: "<Q",
     ElementType.R4: "<f",
     ElementType.R8: "<d",
 }
@@ -84,18 +88,18 @@ class Values:
             return self.memory.u8(address) != 0
         if element_type == ElementType.CHAR:
             return chr(self.memory.u16(address))
-        if element_type in _FORMATS:
-            return self._number(address, element_type)
         if element_type in _ADDRESSES:
             return Address(self.memory.pointer(address))
+        if element_type in _FORMATS:
+            return self._number(address, element_type)
         if element_type == ElementType.VALUE_TYPE:
             return self.struct(address, kind, depth)
         raise Malformed(f"a value of type {kind.name} has the element type {element_type:#x}")
 
     def _number(self, address: int, element_type: int) -> int | float:
-        form = _FORMATS.get(ElementType.U2 if element_type == ElementType.CHAR else ElementType(element_type))
+        form = _FORMATS.get(element_type)
         if form is None:
-            return self.memory.u8(address) if element_type == ElementType.BOOLEAN else self.memory.u64(address)
+            raise Malformed(f"a number at {address:#x} has the element type {element_type:#x}")
         value: int | float = unpack(form, self.memory.bytes(address, PRIMITIVE_BYTES[element_type]))[0]
         return shortest_single(value) if element_type == ElementType.R4 else value
 

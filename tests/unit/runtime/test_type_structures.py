@@ -181,8 +181,14 @@ def test_a_lookup_map_that_is_a_loop() -> None:
     layout = layout_of("9.0")
     first = chained_map(image, layout, [[1], [2]], 0)
     image.words(0x51000 + layout.offset("ModuleLookupMap", "Next"), first)
-    with pytest.raises(LimitExceeded, match="blocks"):
+    with pytest.raises(Malformed, match="form a loop"):
         list(LookupMaps(memory, layout).items(first))
+    image.words(0x51000 + layout.offset("ModuleLookupMap", "Next"), 0x51000)
+    with pytest.raises(LimitExceeded, match="more than 4096 blocks"):
+        list(LookupMaps(memory, layout).items(first))
+    image.words(first + layout.offset("ModuleLookupMap", "Count"), 0xFFFFFFFF)
+    with pytest.raises(LimitExceeded, match="4294967295 entries"):
+        LookupMaps(memory, layout).get(first, 5)
 
 
 @pytest.mark.parametrize("version", OLD + NEW)
