@@ -27,7 +27,16 @@ from heaphound.limits import LIMITS
 if TYPE_CHECKING:
     from heaphound._core import Image
 
-_NO_FILES = ("/memfd:", "/dev/", "/SYSV", "/anon_hugepage", "anon_inode:", "[")  # names of memory that no file on disk holds
+_NO_FILES = (
+    "/memfd:",
+    "/dev/",
+    "/proc/",
+    "/sys/",
+    "/SYSV",
+    "/anon_hugepage",
+    "anon_inode:",
+    "[",
+)  # names of memory that no file on disk holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,8 @@ def _jobs(core: Core) -> list[_Job]:
     for file in core.files:
         if file not in of_modules and not file.path.startswith(_NO_FILES):
             others.setdefault(file.path, []).append(file)
-    jobs = [_Job(core, module.path, module, module.mappings, resident, writable) for module in modules]
+    # What a program maps of its own file as data goes with its image, by whose build-id it is checked.
+    jobs = [_Job(core, module.path, module, [*module.mappings, *others.pop(module.path, ())], resident, writable) for module in modules]
     jobs.extend(_Job(core, path, None, mappings, resident, writable) for path, mappings in others.items())
     return [job for job in jobs if not all(resident.covers(mapping.start, mapping.end) for mapping in job.mappings)]
 
@@ -123,6 +133,8 @@ def _attach(job: _Job, image: Image, file: DiskFile) -> tuple[Image, AttachedFil
             raise NotUsable("it is neither an ELF nor a PE image" if job.module is None else "it is no ELF image, the mapped file was one")
         checked_by = _check_identity(job, file, None)
         mappings = _read_only_mappings(job, file, sections)
+    elif job.module is None:
+        raise NotUsable("it is an ELF image, of which the process mapped no segments")
     else:
         checked_by = _check_identity(job, file, headers)
         mappings = [*_read_only_loads(job, headers), *_data_mappings(job, headers)]

@@ -107,6 +107,9 @@ def _module(core: Core, group: list[MappedFile]) -> ElfModule | None:
         headers = _read_headers(core.memory, first.start)
     elif not _looks_like_code(core, group):
         return None
+    if headers is not None:
+        # A single-file program maps its bundled assemblies out of its own file, far behind its segments: they are no part of the image.
+        group = [file for file in group if file.start < first.start + max(headers.span_bytes, 1)]
     return ElfModule(
         path=first.path,
         base=first.start,

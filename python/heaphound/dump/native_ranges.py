@@ -71,10 +71,10 @@ def _kernel_pages(core: Core, modules: list[ElfModule]) -> Iterator[Label]:
 
 def _file_labels(core: Core, modules: list[ElfModule]) -> Iterator[Label]:
     """Mapped files; ELF images with their zero-initialised data behind the last mapping."""
-    bases = {mapping.start for module in modules for mapping in module.mappings}
+    images = {module.path for module in modules}
     for file in core.files:
         name = file.path.removesuffix(" (deleted)")
-        image = file.start in bases or name.endswith(_IMAGE_SUFFIXES)
+        image = file.path in images or name.endswith(_IMAGE_SUFFIXES)
         yield Label(file.start, file.end, IMAGES if image else FILE_MAPS, file.path)
     for module in modules:
         if module.headers is not None and module.mappings:

@@ -169,6 +169,15 @@ def test_a_pe_image_mapped_by_sections_keeps_its_data_absent(tmp_path: Path, bin
         core.memory.u8(BASE + 0x20000)
 
 
+def test_an_elf_file_mapped_as_data_alone_is_refused(tmp_path: Path, binaries: Path) -> None:
+    (binaries / "x.o").write_bytes(library())
+    writer = DumpWriter().mapped("/build/x.o", BASE, BASE + PAGE, PAGE).segment(0x1000, b"x")
+    core, report = attach_binaries(open_core(writer.write(tmp_path / "core")), [binaries], use_original_paths=False)
+    assert "mapped no segments" in report.refused[0].reason
+    with pytest.raises(Unreadable):
+        core.memory.u8(BASE)
+
+
 def test_a_shorter_pe_is_refused(tmp_path: Path, binaries: Path) -> None:
     (binaries / "App.dll").write_bytes(pe_image())
     writer = DumpWriter().mapped("/app/App.dll", BASE, BASE + 9 * PAGE).segment(0x1000, b"x")

@@ -82,6 +82,17 @@ def test_a_mapped_file_that_is_no_image_is_no_module(tmp_path: Path) -> None:
     assert elf_modules(open_core(writer.write(tmp_path / "core"))) == []
 
 
+def test_a_bundle_behind_the_segments_is_no_part_of_the_image(tmp_path: Path) -> None:
+    """A single-file program maps its assemblies out of its own file."""
+    writer = (
+        DumpWriter()
+        .library("/app/bundle", BASE, elf_library(SYMBOLS))
+        .mapped("/app/bundle", BASE + (1 << 30), BASE + (1 << 30) + PAGE, 0x9000)
+    )
+    module = only(open_core(writer.write(tmp_path / "core")))
+    assert (module.base, module.end, len(module.mappings)) == (BASE, BASE + 3 * PAGE, 2)
+
+
 def test_the_vdso_is_a_module(tmp_path: Path) -> None:
     vdso = 0x7FFFF7FC1000
     writer = DumpWriter().auxv(sysinfo_ehdr=vdso).segment(vdso, elf_library({"__vdso_time": 0x40}), flags=5)
