@@ -54,7 +54,11 @@ class DomainLocalStatics:
         return known
 
     def _plain(self, local: int, owner: Type) -> StaticBases:
-        """Offsets of plain types count from the block of the whole module; a byte for each class says what has been made."""
+        """Offsets of plain types count from the block of the whole module; a byte for each class says what has been made.
+
+        The block is there from the start. The flags stay clear for a class without static constructor that only precompiled code uses
+        (MethodTable::IsClassPreInited): its fields may hold objects all the same.
+        """
         memory, layout = self._memory, self._layout
         row = owner.row
         if not row:
@@ -62,7 +66,7 @@ class DomainLocalStatics:
         flags = memory.u8(local + layout.offset("DomainLocalModule", "DataBlob") + row - 1)
         gc = memory.pointer(local + layout.offset("DomainLocalModule", "GCStatics")) or None
         if not flags & (layout.constant("DynamicClassFlags.Allocated") | _INITIALIZED):
-            return NO_STORAGE
+            return StaticBases(gc, local, None, only_what_is_set=True)
         return StaticBases(gc, local, bool(flags & _INITIALIZED))
 
     def _dynamic(self, local: int, module: Module, identity: int) -> StaticBases:

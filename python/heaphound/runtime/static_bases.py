@@ -14,6 +14,8 @@ class StaticBases:
     non_gc: int | None = None
     initialized: bool | None = None
     """Whether the static constructor has finished; None if that is not known."""
+    only_what_is_set: bool = False
+    """Whether nothing tells if the type was ever used, so that a null field says nothing."""
 
     def __bool__(self) -> bool:
         return self.gc is not None or self.non_gc is not None

@@ -77,7 +77,7 @@ def read_static_list(
     Types whose storage the runtime never made have no statics yet and give nothing. Fields in the image (`is_rva`) are data of the
     program file and hold no references: left out. Raises LayoutError where this runtime's statics are not described.
     """
-    storage, thread_storage = _storages(runtime)
+    storage, thread_storage = static_storages(runtime)
     reader = _Reader(typesystem, values)
     managed = {thread.address: thread for thread in (read_threads(runtime) if threads is None else threads) if thread.alive}
     with_thread_statics: list[Type] = []
@@ -95,7 +95,8 @@ def read_static_list(
     return StaticList(tuple(reader.found), tuple(reader.gaps))
 
 
-def _storages(runtime: Runtime) -> tuple[StaticStorage, ThreadStaticStorage]:
+def static_storages(runtime: Runtime) -> tuple[StaticStorage, ThreadStaticStorage]:
+    """Where this runtime keeps statics, and where thread statics."""
     memory, layout = runtime.memory, runtime.layout
     plain: StaticStorage = DomainLocalStatics(memory, layout)
     threaded: ThreadStaticStorage = ThreadLocalModules(memory, layout)
@@ -146,7 +147,7 @@ class _Reader:
     def _add_field(self, owner: Type, field: Field, bases: StaticBases, thread: Thread | None) -> None:
         holds = _holds(field)
         base = bases.non_gc if holds == "value" else bases.gc
-        if base is None or field.offset is None or (holds == "value" and not self._values):
+        if base is None or field.offset is None or (holds == "value" and (not self._values or bases.only_what_is_set)):
             return
         slot = base + field.offset
         try:
@@ -154,6 +155,8 @@ class _Reader:
             target_type = None if target is None else self._types.type(self._memory.pointer(target) & self._mask).name
         except (Unreadable, Malformed) as error:
             self._gap(owner, f"{field.name} at {slot:#x}: {error}", thread)
+            return
+        if target is None and bases.only_what_is_set:
             return
         self.found.append(
             Static(
