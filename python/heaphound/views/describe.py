@@ -10,6 +10,7 @@ from heaphound.views.page import Block, Fact
 from heaphound.views.quantities import count, share, size
 
 GAPS_SHOWN = 10
+NOTES_SHOWN = 10
 STEPS_SHOWN = 40
 
 
@@ -87,7 +88,7 @@ def coverage_sentences(coverage: Coverage) -> Iterator[str]:
 
 
 def limit_sentences(coverage: Coverage) -> Iterator[str]:
-    """The same without the share that was walked: gaps, incomplete roots, rules that could not run, notes."""
+    """The same without the share that was walked: gaps, incomplete roots, rules that could not run."""
     for gap in coverage.gaps[:GAPS_SHOWN]:
         yield f"gap {gap.start} to {gap.end} ({gap.end - gap.start} bytes): {gap.reason}"
     if len(coverage.gaps) > GAPS_SHOWN:
@@ -96,7 +97,6 @@ def limit_sentences(coverage: Coverage) -> Iterator[str]:
         yield f"roots: {reason}"
     for skipped in coverage.skipped_rules:
         yield f"skipped {skipped.rule}: {skipped.reason}"
-    yield from coverage.notes
 
 
 def coverage_blocks(dump: DumpFacts, coverage: Coverage) -> Iterator[Block]:
@@ -105,6 +105,10 @@ def coverage_blocks(dump: DumpFacts, coverage: Coverage) -> Iterator[Block]:
         yield Fact("Cut off", dump.truncated, "warn")
     for sentence in coverage_sentences(coverage):
         yield Fact("Limits", sentence, "warn")
+    for sentence in coverage.notes[:NOTES_SHOWN]:
+        yield Fact("Note", sentence)
+    if len(coverage.notes) > NOTES_SHOWN:
+        yield Fact("", f"{count(len(coverage.notes) - NOTES_SHOWN, 'further note')}: --json lists them all", "dim")
 
 
 def left_out(rows: int, noun: str) -> Iterator[Block]:

@@ -40,7 +40,7 @@ def html_page(answer: Answer[AnalyzeResult], string_contents: bool = False) -> s
         .render(
             dump=answer.dump,
             coverage=answer.coverage,
-            limits=list(limit_sentences(answer.coverage)),
+            limits=[*limit_sentences(answer.coverage), *answer.coverage.notes],
             skipped=[rule for rule in result.skipped_rules if rule not in answer.coverage.skipped_rules],
             result=result,
             headline=headline(answer.dump),

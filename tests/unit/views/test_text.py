@@ -8,12 +8,14 @@ import pytest
 
 from heaphound.address import Address
 from heaphound.results.answer import Answer, Coverage, Gap
+from heaphound.results.memory import MemoryPart, MemoryResult
 from heaphound.results.objects import ObjectRow, ObjectsResult
 from heaphound.results.types import TypesResult, TypesTotal
 from heaphound.views import to_text
 from heaphound.views.page import Size, Table, names, numbers
 from heaphound.views.plain import write_plain
 from heaphound.views.terminal import write_terminal
+from heaphound.views.text.analyze import memory_words
 from heaphound.views.to_text import write_text
 from tests.unit import answers
 from tests.unit.fake import REPLIES
@@ -42,10 +44,26 @@ def test_many_gaps_are_counted_rather_than_listed() -> None:
     assert "15 further gaps" in shown
 
 
+def test_notes_are_no_limits_and_many_are_counted() -> None:
+    shown = text_of(replace(answers.MODULES, coverage=Coverage(notes=tuple(f"file {number} stands in" for number in range(30)))))
+    assert "Limits" not in shown
+    assert shown.count("stands in") == 10
+    assert "20 further notes" in shown
+
+
 def test_an_unknown_retained_size_is_no_zero() -> None:
     rows = (ObjectRow(Address(0x10), "T", Address(0x20), 24, None, 24), ObjectRow(Address(0x30), "T", Address(0x20), 24))
     shown = text_of(Answer(answers.DUMP, answers.COMPLETE, ObjectsResult(rows, 2, 48)))
     assert shown.splitlines()[2].split() == ["0x30", "0x20", "24", "-", "-", "T"]
+
+
+def test_parts_of_memory_with_the_same_short_name_are_one() -> None:
+    parts = (
+        MemoryPart("a", "malloc: arenas", 2_000, exact=False),
+        MemoryPart("b", "malloc: brk", 3_000),
+        MemoryPart("c", "code, all", 9_000),
+    )
+    assert memory_words(MemoryResult(14_000, parts)) == "14.0 kB in the dump: code 9.00 kB, malloc about 5.00 kB"
 
 
 def test_an_empty_table_still_has_its_headings() -> None:

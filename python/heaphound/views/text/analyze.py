@@ -43,11 +43,21 @@ def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
 def memory_words(memory: MemoryResult) -> str:
     """``3.86 GB resident: managed objects 3.57 GB, code 81.0 MB ...``, largest first; a guess is marked ``about``."""
     total = f"{size(memory.total_bytes)} in the dump" if memory.resident_bytes is None else f"{size(memory.resident_bytes)} resident"
-    parts = sorted((part for part in memory.parts if part.size_bytes), key=lambda part: -part.size_bytes)
-    words = [f"{short_name(part.name)} {'' if part.exact else 'about '}{size(part.size_bytes)}" for part in parts[:PARTS_SHOWN]]
+    parts = _parts_by_short_name(memory)
+    words = [f"{name} {'' if exactly else 'about '}{size(size_bytes)}" for name, size_bytes, exactly in parts[:PARTS_SHOWN]]
     if len(parts) > PARTS_SHOWN:
-        words.append(f"the rest {size(sum(part.size_bytes for part in parts[PARTS_SHOWN:]))}")
+        words.append(f"the rest {size(sum(size_bytes for _, size_bytes, _ in parts[PARTS_SHOWN:]))}")
     return f"{total}: {', '.join(words)}"
+
+
+def _parts_by_short_name(memory: MemoryResult) -> list[tuple[str, int, bool]]:
+    """(name, bytes, whether exact), largest first; parts that differ only behind their short name are one."""
+    sums: dict[str, tuple[int, bool]] = {}
+    for part in memory.parts:
+        size_bytes, exactly = sums.get(short_name(part.name), (0, True))
+        sums[short_name(part.name)] = (size_bytes + part.size_bytes, exactly and part.exact)
+    parts = [(name, size_bytes, exactly) for name, (size_bytes, exactly) in sums.items() if size_bytes]
+    return sorted(parts, key=lambda part: -part[1])
 
 
 def short_name(name: str) -> str:
