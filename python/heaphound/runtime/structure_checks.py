@@ -1,0 +1,202 @@
+"""Self-checks on structure: what the dump holds twice must be the same both times, and what must lie somewhere does."""
+
+import numpy as np
+
+from heaphound._core import Heap
+from heaphound.runtime.check_subject import CheckSubject, expect
+from heaphound.runtime.code_ranges import code_ranges
+from heaphound.runtime.entry_checks import check_free_object, check_string
+from heaphound.runtime.finalizer import read_finalizer_queue
+from heaphound.runtime.heap import PAGE_BYTES, Segment
+from heaphound.runtime.heap_walk import heap_layout, unused_stretches
+from heaphound.runtime.lookup_maps import LookupMaps
+from heaphound.runtime.method_tables import MethodTables
+from heaphound.runtime.sync_blocks import read_sync_blocks
+
+MAXIMUM_LOCAL_MODULES = 1 << 20
+MAXIMUM_MANAGED_ID = 1 << 24
+LARGEST_SAMPLE_BYTES = 64 << 20
+FULLY_INITIALIZED = 0x20000  # TS_FullyInitialized of src/coreclr/vm/threads.h: set for every thread that runs
+KNOWN_SEGMENT_FLAGS = (1 << 20) - 1  # heap_segment_flags_* of src/coreclr/gc/gcpriv.h; nine bits in use
+
+
+def check_objects(subject: CheckSubject) -> None:
+    """The MethodTables of the free object, System.String and System.Object."""
+    check_free_object(subject.memory, subject.layout)
+    check_string(subject.memory, subject.layout)
+
+
+def check_segments(subject: CheckSubject) -> None:
+    """Segment lists end, bounds are in order and on pages, allocation contexts lie in a segment, and there are objects."""
+    heap = subject.heap
+    expect(not heap.gaps, f"heap_segment: {heap.gaps[0].reason} at {heap.gaps[0].address:#x}" if heap.gaps else "")
+    expect(bool(heap.object_ranges()), "heap_segment: there is no object in the whole heap")
+    for segment in heap.segments:
+        on_pages = segment.committed_end % PAGE_BYTES == 0 and segment.reserved_end % PAGE_BYTES == 0
+        expect(on_pages, f"heap_segment: {segment.address:#x} is committed to {segment.committed_end:#x}, which is no page")
+        expect(segment.flags & ~KNOWN_SEGMENT_FLAGS == 0, f"heap_segment.Flags: {segment.flags:#x} at {segment.address:#x}")
+    for start, end in heap.allocation_contexts:
+        expect(heap.segment_of(start) is not None, f"GCAllocContext: {start:#x} to {end:#x} lies in no segment")
+
+
+def check_walk(subject: CheckSubject) -> None:
+    """The smallest segments of each kind are objects from the first to the last byte."""
+    heap = subject.heap
+    chosen: dict[str, Segment] = {}
+    for segment in heap.segments:
+        if 0 < segment.size_bytes < chosen.get(segment.kind, segment).size_bytes + 1:
+            chosen[segment.kind] = segment
+    ranges = [(segment.start, segment.end) for segment in chosen.values() if segment.size_bytes <= LARGEST_SAMPLE_BYTES]
+    free = subject.runtime.global_value("FreeObjectMethodTable")
+    walked = Heap.walk(subject.memory.image, heap_layout(subject.layout), sorted(ranges), unused_stretches(heap), free)
+    if walked.gaps:
+        start, end, reason = walked.gaps[0]
+        expect(False, f"heap walk: {start:#x} to {end:#x}: {reason}")
+    total = sum(end - start for start, end in ranges)
+    expect(walked.walked_bytes + walked.hole_bytes == total, f"heap walk: {walked.walked_bytes} of {total} bytes are objects")
+
+
+def check_class(subject: CheckSubject) -> None:
+    """EEClass.MethodTable leads back, for System.Object and System.String."""
+    tables = MethodTables(subject.memory, subject.layout)
+    for name in ("ObjectMethodTable", "StringMethodTable"):
+        tables.eeclass(subject.runtime.global_value(name))
+
+
+def check_token(subject: CheckSubject) -> None:
+    """Row of System.String's TypeDef, looked up in its module's map, gives System.String's MethodTable."""
+    memory, layout = subject.memory, subject.layout
+    tables, maps = MethodTables(memory, layout), LookupMaps(memory, layout)
+    for name in ("ObjectMethodTable", "StringMethodTable"):
+        table = subject.runtime.global_value(name)
+        row = tables.token_row(table)
+        found = maps.get(subject.core_library + layout.offset("Module", "TypeDefToMethodTableMap"), row or 0)
+        expect(found == table, f"TypeDefToMethodTableMap: row {row} gives {found:#x}, not {name} {table:#x}")
+
+
+def check_fields(subject: CheckSubject) -> None:
+    """System.String declares two instance fields, whose FieldDescs name it and lie where the runtime has the length and first character."""
+    memory, layout = subject.memory, subject.layout
+    tables = MethodTables(memory, layout)
+    string = subject.runtime.global_value("StringMethodTable")
+    eeclass = tables.eeclass(string)
+    count, _ = tables.field_counts(eeclass)
+    expect(count == 2, f"EEClass field counts: System.String has {count} instance fields, not 2")
+    offsets = set()
+    for index in range(2):
+        desc = tables.field_descs(eeclass) + index * layout.size("FieldDesc")
+        owner = subject.pointer(desc, "FieldDesc", "MethodTableOfEnclosingClass")
+        expect(owner == string, f"FieldDesc: field {index} of System.String belongs to {owner:#x}")
+        word = memory.u32(desc + layout.offset("FieldDesc", "DWord2"))
+        offsets.add((word & ((1 << layout.constant("FieldDesc.ElementTypeShift")) - 1)) + 8)
+    known = {layout.offset("String", "m_StringLength"), layout.offset("String", "m_FirstChar")}
+    expect(offsets == known, f"FieldDesc: System.String's fields are at {sorted(offsets)}, not {sorted(known)}")
+
+
+def check_modules(subject: CheckSubject) -> None:
+    """Each module's assembly leads back to it, none is unreadable, and the core library has its name."""
+    assembly = subject.pointer(subject.core_library, "Module", "Assembly")
+    module = subject.pointer(assembly, "Assembly", "Module")
+    expect(module == subject.core_library, f"Module.Assembly: assembly {assembly:#x} has module {module:#x}, not {subject.core_library:#x}")
+    gaps = subject.modules.gaps
+    expect(not gaps, f"modules: {gaps[0].reason} at {gaps[0].address:#x}" if gaps else "")
+    (library,) = (module for module in subject.modules.modules if module.address == subject.core_library)
+    expect(library.name == "System.Private.CoreLib", f"Module.Path: the module of System.Object is called {library.name}")
+
+
+def check_statics(subject: CheckSubject) -> None:
+    """What holds the statics of System.String's type or module names its owner."""
+    string = subject.runtime.global_value("StringMethodTable")
+    if subject.layout.contract("Statics") == "dynamic-statics-info":
+        info = subject.pointer(string, "MethodTable", "AuxiliaryData") - subject.layout.size("DynamicStaticsInfo")
+        owner = subject.pointer(info, "DynamicStaticsInfo", "MethodTable")
+        expect(owner == string, f"DynamicStaticsInfo.MethodTable: it is {owner:#x}, not System.String {string:#x}")
+    else:
+        local = subject.pointer(subject.core_library, "Module", "ModuleID")
+        owner = subject.pointer(local, "DomainLocalModule", "ModuleIndex")
+        index = subject.pointer(subject.core_library, "Module", "ModuleIndex")
+        expect(owner == index, f"DomainLocalModule.ModuleIndex: it is {owner}, its module has {index}")
+
+
+def check_thread_statics(subject: CheckSubject) -> None:
+    """A thread's block of thread statics names its thread (9.0 on), or its table has a plausible size."""
+    memory, layout = subject.memory, subject.layout
+    for thread in subject.threads:
+        if layout.contract("ThreadStatics") == "thread-local-data":
+            data = subject.pointer(thread.address, "Thread", "ThreadLocalDataPtr")
+            owner = subject.pointer(data, "ThreadLocalData", "Thread") if data else thread.address
+            expect(owner == thread.address, f"ThreadLocalData.Thread: the data of thread {thread.address:#x} names {owner:#x}")
+        else:
+            block = thread.address + layout.offset("Thread", "ThreadLocalBlock")
+            table = subject.pointer(block, "ThreadLocalBlock", "TLMTable")
+            size = memory.u64(block + layout.offset("ThreadLocalBlock", "TLMTableSize"))
+            plausible = bool(table) == bool(size) and size <= MAXIMUM_LOCAL_MODULES
+            expect(plausible, f"ThreadLocalBlock: thread {thread.address:#x} has {size} modules at {table:#x}")
+
+
+def check_threads(subject: CheckSubject) -> None:
+    """The list has as many threads as the store counts, the finalizer thread among them; ids, states, objects are as threads have."""
+    memory, layout, threads = subject.memory, subject.layout, subject.threads
+    store = subject.runtime.global_value("ThreadStore")
+    count = memory.u32(store + layout.offset("ThreadStore", "ThreadCount"))
+    expect(len(threads) == count, f"ThreadStore: {len(threads)} threads in the list, {count} counted")
+    expect(any(thread.finalizer for thread in threads), "FinalizerThread: it is not in the thread list")
+    expect(len({thread.managed_id for thread in threads}) == count, "Thread.Id: two threads have one managed id")
+    table = subject.runtime.global_value("ThreadMethodTable")
+    for thread in threads:
+        expect(1 <= thread.managed_id <= MAXIMUM_MANAGED_ID, f"Thread.Id: {thread.managed_id} at {thread.address:#x}")
+        running = bool(thread.state_bits & FULLY_INITIALIZED)
+        expect(running or not thread.alive, f"Thread.State: {thread.state_bits:#x} of thread {thread.managed_id}, which runs")
+        if thread.managed_object is not None:
+            found = memory.pointer(thread.managed_object) & ~layout.constant("ObjectToMethodTableUnmask")
+            expect(found == table, f"Thread.GCHandle: the object of thread {thread.managed_id} has MethodTable {found:#x}, not Thread's")
+    known = {registers.os_id for registers in subject.runtime.core.threads}
+    strangers = [thread.os_id for thread in threads if thread.os_id is not None and thread.os_id not in known]
+    many = known and len(strangers) > len(threads) // 2
+    expect(not many, f"Thread.OSId: {len(strangers)} threads are not among the core's {len(known)}")
+
+
+def check_handles(subject: CheckSubject) -> None:
+    """Each segment of the handle table names its table, there are strong handles, and what handles hold lies in the heap."""
+    handles = subject.handles
+    expect(not handles.gaps, f"HandleTable: {handles.gaps[0].reason} at {handles.gaps[0].address:#x}" if handles.gaps else "")
+    expect(bool(handles.of_kind("Strong").any()), "HandleTable: there is no strong handle, and every process has some")
+    ranges = np.array(subject.heap.object_ranges(), dtype=np.uint64).reshape(-1, 2)
+    held = handles.objects[~handles.of_kind("WeakInteriorPointer")]
+    place = np.searchsorted(ranges[:, 0], held, side="right")
+    inside = (place > 0) & (held < ranges[np.maximum(place, 1) - 1, 1])
+    outside = int((~inside).sum())
+    expect(outside == 0, f"HandleTable: {outside} of {len(held)} handles hold what is no object of the heap")
+
+
+def check_finalizer_queue(subject: CheckSubject) -> None:
+    """The fill pointers of each heap's queue are in order, and what it holds lies in the heap."""
+    queue = read_finalizer_queue(subject.runtime, subject.heap)
+    expect(not queue.gaps, f"CFinalize: {queue.gaps[0].reason}" if queue.gaps else "")
+    for entry in (*queue.ready, *queue.waiting):
+        expect(
+            subject.heap.segment_of(entry.object) is not None, f"CFinalize: {entry.object:#x} at {entry.slot:#x} is no object of the heap"
+        )
+
+
+def check_sync_blocks(subject: CheckSubject) -> None:
+    """The header of each object with a sync block has that block's index; owners and waiters are threads."""
+    memory, layout = subject.memory, subject.layout
+    in_use = layout.constant("ObjectHeader.HashOrSyncBlockIndex")
+    threads = {thread.address for thread in subject.threads}
+    for block in read_sync_blocks(subject.runtime, subject.threads):
+        header = memory.u32(block.object - 4)
+        same = bool(header & in_use) and header & layout.constant("ObjectHeader.SyncBlockIndexMask") == block.index
+        expect(same, f"SyncTableEntry: object {block.object:#x} of block {block.index} has header {header:#x}")
+        expect(not block.held or block.owner in threads, f"AwareLock: the owner of block {block.index} is no thread")
+        expect(not block.held or 1 <= block.recursion < 1 << 20, f"AwareLock.Recursion: {block.recursion} in block {block.index}")
+        expect(threads.issuperset(block.waiting), f"SyncBlock.Link: what waits at block {block.index} is no thread")
+
+
+def check_code_ranges(subject: CheckSubject) -> None:
+    """Ranges of managed code are not empty, and one is the ready-to-run image of the core library, if any is such an image."""
+    sections = code_ranges(subject.runtime)
+    empty = [section for section in sections if section.size_bytes <= 0]
+    expect(bool(sections) and not empty, f"RangeSection: {len(empty)} of {len(sections)} ranges of code are empty")
+    images = {section.module for section in sections if section.module is not None}
+    expect(not images or subject.core_library in images, "RangeSection: no ready-to-run image is System.Private.CoreLib's")
