@@ -23,7 +23,7 @@ def memory_result(session: Session, space: AddressSpace, ranges: bool = False) -
     """An address space as the result of the verb."""
     parts = tuple(
         MemoryPart(
-            kind=category.name.replace(": ", "-").replace(" ", "-"),
+            kind=_kind(category.name),
             name=CATEGORIES[category.name],
             size_bytes=category.resident_bytes,
             exact=category.name not in ESTIMATED,
@@ -32,6 +32,11 @@ def memory_result(session: Session, space: AddressSpace, ranges: bool = False) -
     )
     listed = _ranges(session, space) if ranges else ()
     return MemoryResult(total_bytes=space.resident_bytes, parts=parts, ranges=listed)
+
+
+def _kind(category: str) -> str:
+    """The category's name as programs read it."""
+    return category.replace(": ", "-").replace(" ", "-")
 
 
 def _ranges(session: Session, space: AddressSpace) -> tuple[MemoryRange, ...]:
@@ -45,6 +50,6 @@ def _ranges(session: Session, space: AddressSpace) -> tuple[MemoryRange, ...]:
         flags = mappings[position][2] if inside else 0
         permissions = "".join(letter if flags & bit else "-" for bit, letter in PERMISSIONS) if inside else ""
         found.append(
-            MemoryRange(Address(piece.start), Address(piece.end), piece.category, piece.detail or CATEGORIES[piece.category], permissions)
+            MemoryRange(Address(piece.start), Address(piece.end), _kind(piece.category), piece.detail or CATEGORIES[piece.category], permissions)
         )
     return tuple(found)

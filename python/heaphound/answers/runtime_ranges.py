@@ -10,6 +10,8 @@ from heaphound.session import Session
 
 HANDLE_SEGMENT_BYTES = 1 << 16  # HANDLE_SEGMENT_SIZE of src/coreclr/gc/handletablepriv.h
 
+Found = tuple[list[Label], list[str]]  # labels, and one sentence for each part that could not be read
+
 
 def account_for(session: Session) -> tuple[AddressSpace, list[str]]:
     """Every byte of the dump in its category; and one sentence for each kind of range that could not be told apart.
@@ -44,38 +46,41 @@ def runtime_labels(session: Session) -> tuple[list[Label], list[str]]:
     )
     for name, read in kinds:
         try:
-            labels.extend(read(session))
+            found, gaps = read(session)
+            labels.extend(found)
+            missing.extend(gaps)
         except HeaphoundError as error:
             missing.append(f"{name} cannot be told apart: {error}")
     return labels, missing
 
 
-def _gc_labels(session: Session) -> list[Label]:
+def _gc_labels(session: Session) -> Found:
     labels = [Label(start, end, GC_FREE, "allocation context") for start, end in session.gc_heap.allocation_contexts]
     for segment in session.gc_heap.segments:
         labels.append(Label(segment.start, segment.end, GC_USED, segment.kind))
         labels.append(Label(segment.committed_start, segment.committed_end, GC_COMMITTED, segment.kind))
-    return labels
+    return labels, []
 
 
-def _code_labels(session: Session) -> list[Label]:
+def _code_labels(session: Session) -> Found:
     sections = session.code.sections
-    return [Label(section.start, section.end, CODE, section.kind) for section in sections if section.kind != "ready-to-run"]
+    return [Label(section.start, section.end, CODE, section.kind) for section in sections if section.kind != "ready-to-run"], []
 
 
-def _loader_labels(session: Session) -> list[Label]:
+def _loader_labels(session: Session) -> Found:
     found = read_loader_heaps(session.runtime, session.module_list.modules)
-    return [Label(start, end, LOADER_HEAPS, heap.kind) for heap in found.heaps for start, end in heap.blocks]
+    labels = [Label(start, end, LOADER_HEAPS, heap.kind) for heap in found.heaps for start, end in heap.blocks]
+    return labels, [f"a loader heap ({gap.kind}) cannot be read: {gap.reason}" for gap in found.gaps]
 
 
-def _handle_labels(session: Session) -> list[Label]:
-    return [Label(segment, segment + HANDLE_SEGMENT_BYTES, HANDLE_TABLES, None) for segment in handle_segments(session.runtime)]
+def _handle_labels(session: Session) -> Found:
+    return [Label(segment, segment + HANDLE_SEGMENT_BYTES, HANDLE_TABLES, None) for segment in handle_segments(session.runtime)], []
 
 
-def _bookkeeping_labels(session: Session) -> list[Label]:
+def _bookkeeping_labels(session: Session) -> Found:
     """The tables; and, where the heap is made of regions, what is committed of the reservation and in no region: regions in free lists."""
     tables = read_bookkeeping(session.runtime, session.gc_heap)
     labels = [Label(table.start, table.end, GC_BOOKKEEPING, None) for table in tables]
     if session.gc_heap.regions:
         labels += [Label(table.lowest, table.highest, GC_COMMITTED, "free regions") for table in tables[:1]]
-    return labels
+    return labels, []

@@ -10,8 +10,9 @@ class MemoryPart:
     """One share of the memory. Parts of one result never overlap."""
 
     kind: str
-    """``gc-heap-used``, ``gc-heap-free``, ``gc-heap-committed-unused``, ``gc-bookkeeping``, ``code``, ``loader-heaps``, ``stacks``,
-    ``images``, ``mapped-files``, ``native-heap``, ``native-other`` ..."""
+    """``gc-used``, ``gc-free``, ``gc-committed``, ``gc-bookkeeping``, ``handle-tables``, ``code``, ``loader-heaps``, ``stacks``,
+    ``stacks-untouched``, ``images``, ``file-maps``, ``native-glibc-main-heap``, ``native-glibc-arenas``,
+    ``native-glibc-large-allocations``, ``native-rest``, ``inaccessible``, ``kernel-pages``, ``dump-writer``"""
     name: str
     """The same for people."""
     size_bytes: int
