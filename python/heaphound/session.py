@@ -12,7 +12,7 @@ from heaphound._core import Graph, Heap
 from heaphound.diagnose.subject import Subject
 from heaphound.dump.backing import BackingReport, attach_binaries
 from heaphound.dump.core import Core, open_core
-from heaphound.errors import DumpError, HeaphoundError
+from heaphound.errors import DumpError, HeaphoundError, Malformed, Unreadable
 from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
 from heaphound.progress import Progress, silent
 from heaphound.runtime.calls import CodeSearch
@@ -171,8 +171,9 @@ class Session:
     @cached_property
     def roots(self) -> RootTable:
         """All roots; those of stacks are conservative."""
-        stacks, missing = read_stack_words(self.core, self.table)
+        stacks, missing = read_stack_words(self.core, self.table, self.gc_heap)
         statics, handles, queue = self.statics, self.handles, self.finalizer_queue
+        _ = self._load_context_edges  # adds to what is incomplete
         conservative = ["stacks: every word that points into an object counts, also a stale one"]
         return root_table(statics, handles, queue, stacks, [*self.incomplete, *conservative, *missing])
 
@@ -181,7 +182,7 @@ class Session:
         """References, roots, dominators; O(references)."""
         layout = heap_layout(self.runtime.layout)
         edges = self._dependent_edges()
-        graph = Graph.build(self.core.image, layout, self.table, edges, self._load_context_edges(), progress=self.progress)
+        graph = Graph.build(self.core.image, layout, self.table, edges, self._load_context_edges, progress=self.progress)
         roots, exact = self.roots, self.roots.exact()
         indices = self.table.indices_containing(roots.objects)
         found = indices != NO_OBJECT
@@ -194,16 +195,23 @@ class Session:
         known = sources != NO_OBJECT
         return sources[known], targets[known]
 
+    @cached_property
     def _load_context_edges(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """From each object of a collectible type to the LoaderAllocator that it keeps alive (no field holds that reference)."""
         table = self.table
         sources, targets = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        unread: set[str] = set()
         for type_index in np.flatnonzero(table.type_collectible).tolist():
-            owner = self.types.loader_allocator_object(int(table.method_tables[type_index]))
+            try:
+                owner = self.types.loader_allocator_object(int(table.method_tables[type_index]))
+            except (Unreadable, Malformed) as error:
+                unread.add(f"what objects of a collectible type keep alive cannot be read: {error}")
+                continue
             index = None if not owner else table.index_of(owner)
             if index is not None:
                 sources.append(table.instances(type_index))
                 targets.append(np.full(len(sources[-1]), index, np.uint32))
+        self.incomplete.extend(f"load contexts: {reason}" for reason in sorted(unread))
         return np.concatenate(sources), np.concatenate(targets)
 
     @cached_property
