@@ -223,3 +223,11 @@ def test_instantiations_over_a_collectible_type(shapes: Shapes) -> None:
     assert found["Pairs"].type == f"{PAIR}<Shapes.Spot, System.Guid>[]"
     assert shapes.items("System.Collections.Generic.List<Shapes.Spot>") == [{"X": 0, "Y": 0}]
     assert shapes.one("System.Collections.Generic.Dictionary<Shapes.Spot, System.String>").type.endswith("<Shapes.Spot, System.String>")
+
+
+def test_boxed_structs_that_refer_to_each_other(shapes: Shapes) -> None:
+    first, second = sorted(shapes.all("Shapes.Ring"), key=lambda found: values(found)["Number"])
+    next_of_first, next_of_second = fields(first)["Next"].value, fields(second)["Next"].value
+    assert isinstance(next_of_first, Reference)
+    assert isinstance(next_of_second, Reference)
+    assert (next_of_first.address, next_of_second.address) == (second.address, first.address)

@@ -132,18 +132,18 @@ class Values:
             return None, None
 
     def boxed_text(self, address: int, found: Type) -> str | None:
-        """Text of a boxed primitive, enum or well-known value type; None for others. Raises Unreadable."""
-        value = self.value(address + OBJECT_HEADER_BYTES, found.resolved)
-        match value:
-            case StructValue():
-                return value.text
-            case EnumValue():
-                return str(value.value) if value.name is None else value.name
-            case bool():
-                return "true" if value else "false"
-            case int() | float() | str():
-                return str(value)
-        return None
+        """Text of a boxed primitive, enum or well-known value type; None for others. Raises Unreadable or Malformed.
+
+        Fields are not looked into: a boxed struct may refer to another, and so on in a ring.
+        """
+        start = address + OBJECT_HEADER_BYTES
+        if found.is_enum or found.element_type not in (ElementType.VALUE_TYPE, *REFERENCES):
+            return _plain_text(self._value(start, found.resolved, found.resolved.element_type, 0))
+        return self._readable(start, found)
+
+    def _readable(self, address: int, layout: Type) -> str | None:
+        size = readable_size(layout.name) if layout.module is self.system.core_library else None
+        return None if size is None else readable(layout.name, self.memory.bytes(address, size))
 
     def struct(self, address: int, kind: ResolvedType, depth: int = 0) -> StructValue:
         """A value type with its fields, nested ones within. Raises Malformed beyond any real depth or when its layout is unknown."""
@@ -166,13 +166,11 @@ class Values:
         return tuple(rows)
 
     def _text(self, address: int, kind: ResolvedType, rows: tuple[FieldRow, ...]) -> str | None:
-        layout = kind.layout
-        if layout is None or layout.module is not self.system.core_library:
+        if kind.layout is None:
             return None
-        if layout.is_nullable and len(rows) == 2:
+        if kind.layout.is_nullable and len(rows) == 2:
             return _plain_text(rows[1].value) if rows[0].value is True else "null"
-        size = readable_size(kind.name)
-        return None if size is None else readable(kind.name, self.memory.bytes(address, size))
+        return self._readable(address, kind.layout)
 
 
 def shortest_single(value: float) -> float:

@@ -40,6 +40,7 @@ namespace Shapes
         public class Sub : Shared<T[]> { public T Own; }
         public static T Last; public static int Count;
     }
+    public struct Ring { public object Next; public int Number; }
     public class Derived : Shared<string> { public new int Value = 5; }
     public class Closed<TKey, TValue> : Dictionary<TKey, TValue> { public string Extra = "derived dictionary"; }
 
@@ -88,6 +89,7 @@ namespace Shapes
             Everything.Add(new Shared<string> { Pair = new KeyValuePair<string, int>("pair", 42), Jagged = new[] { new[] { "j" } }, Grid = new string[1, 2] { { "g0", "g1" } }, Tuple = ("tuple", 7), Inner = new Shared<string>.Nested<Spot> { Outer = "outer", Own = new Spot { X = 3 }, Both = new KeyValuePair<Spot, string>(new Spot { Y = 4 }, "both") }, Value = "value", Height = Shared<string>.Level.Top, Deep = new KeyValuePair<int, KeyValuePair<string, string>>(1, new KeyValuePair<string, string>("d1", "d2")) });
             Everything.Add(new Shared<Spot> { Pair = new KeyValuePair<Spot, int>(new Spot { X = 5 }, 43), Value = new Spot { X = 6 }, Height = Shared<Spot>.Level.Top, Maybe = new Spot { Y = 1 } });
             Everything.Add(new Shared<string>.Sub { Own = "own", Value = new[] { "array" } }); Everything.Add(new Derived()); Everything.Add(new Pointers { Raw = (int*)0x1234, Function = (delegate*<int, void>)0x5678 }); Everything.Add(new Numbers());
+            object ring = new Ring { Number = 1 }; Unsafe.Unbox<Ring>(ring).Next = new Ring { Number = 2, Next = ring }; Everything.Add(ring); // two boxes that refer to each other
             Shared<string>.Last = "last"; Shared<int>.Last = 8; Shared<string>.Count = 1; Everything.Add(new Dictionary<Wide, Tiny[]> { [Wide.Both] = new[] { Tiny.One, (Tiny)9 } });
             Everything.Add(Array.CreateInstance(typeof(Named), new[] { 2, 2 }, new[] { 1, -1 })); Everything.Add(new int[2, 3][]); Everything.Add(new int[2][,]);
         }
