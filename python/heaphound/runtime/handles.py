@@ -174,16 +174,22 @@ def _read_segment(memory: Memory, layout: Layout, segment: int, gaps: list[Handl
     is_handle = types < len(layout.handle_kinds)
     if is_handle[present:].any():
         gaps.append(HandleGap(start + 8 * present * per_block, "the dump ends before the last block of handles in use"))
-    secondaries = _secondaries(values, types, user_blocks, layout.handle_kinds)
+    secondaries, lacking = _secondaries(values, types, user_blocks, layout.handle_kinds)
+    gaps.extend(HandleGap(start + 8 * per_block * row, "a block of dependent handles has no block of secondaries") for row in lacking)
     mask = (values != 0) & is_handle[:, None]
     addresses = np.uint64(start) + np.arange(blocks * per_block, dtype=np.uint64).reshape(blocks, per_block) * np.uint64(8)
     kinds = np.broadcast_to(types[:, None], values.shape)
     return addresses[mask], kinds[mask], values[mask], secondaries[mask]
 
 
-def _secondaries(values: U64s, types: npt.NDArray[np.uint8], user_blocks: npt.NDArray[np.uint8], kinds: tuple[str, ...]) -> U64s:
+def _secondaries(
+    values: U64s, types: npt.NDArray[np.uint8], user_blocks: npt.NDArray[np.uint8], kinds: tuple[str, ...]
+) -> tuple[U64s, list[int]]:
+    """Secondary of each slot, 0 where none; and the blocks of dependent handles in use that have no block of secondaries."""
     secondaries = np.zeros_like(values)
-    if DEPENDENT in kinds:
-        rows = np.flatnonzero((types == kinds.index(DEPENDENT)) & (user_blocks < len(types)))
-        secondaries[rows] = values[user_blocks[rows]]
-    return secondaries
+    if DEPENDENT not in kinds:
+        return secondaries, []
+    dependent, has_block = types == kinds.index(DEPENDENT), user_blocks < len(types)
+    rows = np.flatnonzero(dependent & has_block)
+    secondaries[rows] = values[user_blocks[rows]]
+    return secondaries, np.flatnonzero(dependent & ~has_block & (values != 0).any(axis=1)).tolist()

@@ -1,6 +1,7 @@
 """Self-checks on structure: what the dump holds twice must be the same both times, and what must lie somewhere does."""
 
 import numpy as np
+import numpy.typing as npt
 
 from heaphound._core import Heap
 from heaphound.runtime.check_subject import CheckSubject, expect
@@ -12,10 +13,12 @@ from heaphound.runtime.heap_walk import heap_layout, unused_stretches
 from heaphound.runtime.lookup_maps import LookupMaps
 from heaphound.runtime.method_tables import MethodTables
 from heaphound.runtime.sync_blocks import read_sync_blocks
+from heaphound.runtime.threads import Thread
 
 MAXIMUM_LOCAL_MODULES = 1 << 20
 MAXIMUM_MANAGED_ID = 1 << 24
 LARGEST_SAMPLE_BYTES = 64 << 20
+POINTER_BYTES = 8
 FULLY_INITIALIZED = 0x20000  # TS_FullyInitialized of src/coreclr/vm/threads.h: set for every thread that runs
 KNOWN_SEGMENT_FLAGS = (1 << 20) - 1  # heap_segment_flags_* of src/coreclr/gc/gcpriv.h; nine bits in use
 
@@ -142,18 +145,31 @@ def check_threads(subject: CheckSubject) -> None:
     expect(len(threads) == count, f"ThreadStore: {len(threads)} threads in the list, {count} counted")
     expect(any(thread.finalizer for thread in threads), "FinalizerThread: it is not in the thread list")
     expect(len({thread.managed_id for thread in threads}) == count, "Thread.Id: two threads have one managed id")
-    table = subject.runtime.global_value("ThreadMethodTable")
+    expect(any(thread.managed_object for thread in threads), "Thread.GCHandle: no thread has a managed object")
     for thread in threads:
-        expect(1 <= thread.managed_id <= MAXIMUM_MANAGED_ID, f"Thread.Id: {thread.managed_id} at {thread.address:#x}")
-        running = bool(thread.state_bits & FULLY_INITIALIZED)
-        expect(running or not thread.alive, f"Thread.State: {thread.state_bits:#x} of thread {thread.managed_id}, which runs")
-        if thread.managed_object is not None:
-            found = memory.pointer(thread.managed_object) & ~layout.constant("ObjectToMethodTableUnmask")
-            expect(found == table, f"Thread.GCHandle: the object of thread {thread.managed_id} has MethodTable {found:#x}, not Thread's")
+        _check_thread(subject, thread)
     known = {registers.os_id for registers in subject.runtime.core.threads}
     strangers = [thread.os_id for thread in threads if thread.os_id is not None and thread.os_id not in known]
     many = known and len(strangers) > len(threads) // 2
     expect(not many, f"Thread.OSId: {len(strangers)} threads are not among the core's {len(known)}")
+
+
+def _check_thread(subject: CheckSubject, thread: Thread) -> None:
+    memory, layout = subject.memory, subject.layout
+    who = f"of thread {thread.managed_id} at {thread.address:#x}"
+    expect(1 <= thread.managed_id <= MAXIMUM_MANAGED_ID, f"Thread.Id: {who}")
+    running = bool(thread.state_bits & FULLY_INITIALIZED)
+    expect(running or not thread.alive, f"Thread.State: {thread.state_bits:#x} {who}, which runs")
+    mode = memory.u32(thread.address + layout.offset("Thread", "PreemptiveGCDisabled"))
+    expect(mode in (0, 1), f"Thread.PreemptiveGCDisabled: {mode} {who}")
+    aligned = thread.frame is None or (thread.frame % POINTER_BYTES == 0 and memory.readable(thread.frame, POINTER_BYTES))
+    expect(aligned, f"Thread.Frame: {thread.frame or 0:#x} {who} is no frame")
+    if thread.managed_object is not None:
+        found = memory.pointer(thread.managed_object) & ~layout.constant("ObjectToMethodTableUnmask")
+        table = subject.runtime.global_value("ThreadMethodTable")
+        expect(found == table, f"Thread.GCHandle: the object {who} has MethodTable {found:#x}, not Thread's")
+    for thrown in (thread.exception, *thread.nested_exceptions):
+        expect(thrown is None or subject.heap.segment_of(thrown) is not None, f"Thread.LastThrownObject: {thrown or 0:#x} {who}")
 
 
 def check_handles(subject: CheckSubject) -> None:
@@ -161,12 +177,19 @@ def check_handles(subject: CheckSubject) -> None:
     handles = subject.handles
     expect(not handles.gaps, f"HandleTable: {handles.gaps[0].reason} at {handles.gaps[0].address:#x}" if handles.gaps else "")
     expect(bool(handles.of_kind("Strong").any()), "HandleTable: there is no strong handle, and every process has some")
-    ranges = np.array(subject.heap.object_ranges(), dtype=np.uint64).reshape(-1, 2)
-    held = handles.objects[~handles.of_kind("WeakInteriorPointer")]
-    place = np.searchsorted(ranges[:, 0], held, side="right")
-    inside = (place > 0) & (held < ranges[np.maximum(place, 1) - 1, 1])
-    outside = int((~inside).sum())
+    held = np.concatenate([handles.objects[~handles.of_kind("WeakInteriorPointer")], handles.dependent_pairs()[1]])
+    outside = _outside(held, subject.heap.object_ranges())
     expect(outside == 0, f"HandleTable: {outside} of {len(held)} handles hold what is no object of the heap")
+
+
+def _outside(addresses: npt.NDArray[np.uint64], ranges: list[tuple[int, int]]) -> int:
+    """How many addresses lie in none of the ranges, which ascend."""
+    if not ranges:
+        return len(addresses)
+    bounds = np.array(ranges, dtype=np.uint64)
+    place = np.searchsorted(bounds[:, 0], addresses, side="right")
+    inside = (place > 0) & (addresses < bounds[np.maximum(place, 1) - 1, 1])
+    return int((~inside).sum())
 
 
 def check_finalizer_queue(subject: CheckSubject) -> None:

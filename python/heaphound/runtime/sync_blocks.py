@@ -13,6 +13,7 @@ from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.threads import Thread
 
 MAXIMUM_SYNC_BLOCKS = 1 << 26  # MASK_SYNCBLOCKINDEX of src/coreclr/vm/syncblk.h
+INITIAL_TABLE_SIZE = 250  # SYNC_TABLE_INITIAL_SIZE; entry 0 is never in use
 MAXIMUM_WAITERS = 4_194_304  # no more than threads
 IS_LOCKED = 1  # AwareLock::LockState, src/coreclr/vm/syncblk.h: bit 0 locked, waiters counted from bit 6 up
 WAITER_COUNT_SHIFT = 6
@@ -62,7 +63,7 @@ def read_sync_blocks(runtime: Runtime, threads: Sequence[Thread]) -> list[SyncBl
     cache = runtime.global_value("SyncBlockCache")
     used = memory.u32(cache + layout.offset("SyncBlockCache", "FreeSyncTableIndex"))
     size = memory.u32(cache + layout.offset("SyncBlockCache", "SyncTableSize"))
-    if used > size or size > MAXIMUM_SYNC_BLOCKS:
+    if not 1 <= used <= size or not INITIAL_TABLE_SIZE <= size <= MAXIMUM_SYNC_BLOCKS:
         raise LimitExceeded(f"self-check SyncBlockCache: {used} of {size} entries of the sync table in use")
     table = runtime.global_value("SyncTableEntries")
     by_address = {thread.address: thread for thread in threads}

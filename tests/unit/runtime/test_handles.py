@@ -41,6 +41,15 @@ def test_a_dependent_handle_has_its_secondary_and_the_data_block_is_no_handle() 
     assert found.of_kind("no such kind").tolist() == [False, False]
 
 
+def test_dependent_handles_without_a_block_of_secondaries_are_a_gap() -> None:
+    toy = ToyProcess()
+    table, segment = table_with(toy, [(STRONG, 0xFF, [0x300]), (DEPENDENT, 0xFF, [0x100]), (DEPENDENT, 0xFF, [])])
+    toy.handle_tables(table)
+    found = read_handle_table(toy.runtime())
+    assert [(handle.object, handle.secondary) for handle in found.rows()] == [(0x300, None), (0x100, None)]
+    assert [gap.address for gap in found.gaps] == [segment + toy.layout.offset("TableSegment", "Values") + 512]
+
+
 def test_segments_of_a_table_are_chained() -> None:
     toy = ToyProcess()
     table, first = table_with(toy, [(STRONG, 0xFF, [0x100])])

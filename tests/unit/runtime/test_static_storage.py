@@ -48,7 +48,14 @@ def local_module(image: WrittenImage, layout: Layout, class_flags: dict[int, int
 
 
 @pytest.mark.parametrize("version", ["6.0.0", "8.0.0"])
-@pytest.mark.parametrize(("flags", "wanted"), [(0, StaticBases()), (4, StaticBases(GC, LOCAL, False)), (5, StaticBases(GC, LOCAL, True))])
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (0, StaticBases(GC, LOCAL, None, only_what_is_set=True)),
+        (4, StaticBases(GC, LOCAL, False)),
+        (5, StaticBases(GC, LOCAL, True)),
+    ],
+)
 def test_a_plain_type_up_to_8(version: str, flags: int, wanted: StaticBases) -> None:
     image, memory = written_memory()
     local_module(image, layout_of(version), {5: flags})
