@@ -38,7 +38,7 @@ def read_stack_words(core: Core, table: Heap, heap: GCHeap) -> tuple[list[StackW
     """
     found: list[StackWords] = []
     missing: list[str] = []
-    ends = _stack_ends(core, heap)
+    ends = stack_ends(core, heap)
     for thread in core.threads:
         pointer = stack_pointer(thread.registers)
         end = None if pointer is None else ends.get(thread.os_id)
@@ -62,7 +62,7 @@ def read_stack_words(core: Core, table: Heap, heap: GCHeap) -> tuple[list[StackW
     return found, missing
 
 
-def _stack_ends(core: Core, heap: GCHeap) -> dict[int, int]:
+def stack_ends(core: Core, heap: GCHeap) -> dict[int, int]:
     """End of each thread's stack by its id in the kernel; a thread whose stack the dump lacks is not in it.
 
     A core merges neighbouring mappings of one kind, so the segment around a stack pointer may go on into a GC segment, whose words
