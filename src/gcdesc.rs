@@ -73,8 +73,8 @@ impl References {
         if slice.len() as u64 >= size {
             self.runs(size, |offset, length| {
                 // Runs lie inside the object, whose bytes are all here: this always finds them.
-                let run = (offset as usize)..(offset as usize).saturating_add(length as usize);
-                for word in slice.get(run).unwrap_or(&[]).as_chunks::<8>().0 {
+                let run = part(slice, offset, length);
+                for word in run.as_chunks::<8>().0 {
                     visit(u64::from_le_bytes(*word));
                 }
             });
@@ -125,6 +125,12 @@ impl References {
             }
         }
     }
+}
+
+#[inline]
+fn part(bytes: &[u8], offset: u64, length: u64) -> &[u8] {
+    let (Ok(start), Ok(length)) = (usize::try_from(offset), usize::try_from(length)) else { return &[] };
+    bytes.get(start..start.saturating_add(length)).unwrap_or(&[])
 }
 
 /// Bytes of a run that begins at `offset`, kept inside the object.

@@ -2,6 +2,9 @@
 //!
 //! Nothing here knows a .NET version: the places of fields come in as plain numbers ([`layout::HeapLayout`]).
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("heaps of 64-bit processes are numbered with usize, which must have 64 bits");
+
 pub mod csr;
 pub mod depth_first;
 pub mod dominators;
@@ -28,4 +31,5 @@ pub mod walk;
 pub mod words;
 
 #[cfg(feature = "python")]
+#[allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over by value
 mod py;

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::Image;
 use crate::layout::HeapLayout;
@@ -48,7 +48,7 @@ pub struct Shapes<'a> {
 #[derive(Debug, Default)]
 struct Known {
     index_of: FxHashMap<u64, u32>,
-    refused: FxHashMap<u64, ()>,
+    refused: FxHashSet<u64>,
     shapes: Vec<Shape>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Shapes<'a> {
             if let Some(&index) = known.index_of.get(&address) {
                 return Some((index, known.shapes[index as usize]));
             }
-            if known.refused.contains_key(&address) {
+            if known.refused.contains(&address) {
                 return None;
             }
         }
@@ -78,7 +78,7 @@ impl<'a> Shapes<'a> {
         let known = &mut *guard;
         let Some(shape) = shape else {
             if known.refused.len() < MAXIMUM_REFUSED {
-                known.refused.insert(address, ());
+                known.refused.insert(address);
             }
             return None;
         };

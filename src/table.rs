@@ -124,18 +124,18 @@ impl Table {
                 cells as u64 * 512
             )));
         }
-        let narrow = renumber.len() <= usize::from(u16::MAX);
+        let narrow = u16::try_from(renumber.len()).is_ok();
         let mut table = Self { types: TypeColumn::with_capacity(total, narrow), ..Self::default() };
         table.cells.reserve_exact(cells);
         table.samples.reserve_exact(total.div_ceil(SAMPLE));
         for strip in strips.into_iter().filter(|strip| !strip.types.is_empty()) {
-            table.append(strip, renumber);
+            table.append(&strip, renumber);
         }
         table.directory = Directory::new(&table.spans);
         Ok(table)
     }
 
-    fn append(&mut self, strip: Strip, renumber: &[u32]) {
+    fn append(&mut self, strip: &Strip, renumber: &[u32]) {
         let mut rank = u32::try_from(self.types.len()).unwrap_or(NONE);
         self.spans.push(Span { start: strip.bits_base, stop: strip.stop, first: rank, cell: self.cells.len() });
         for &bits in &strip.bits {
@@ -185,14 +185,12 @@ impl Table {
     /// Index of the last object that begins at or before `address` in its span, and that object's address.
     #[must_use]
     pub fn last_at_or_before(&self, address: u64) -> Option<u32> {
-        let span = match self.directory.span(&self.spans, address) {
-            Some(span) => &self.spans[span],
-            None => {
-                // Past the end of a span an object of it may still go on.
-                let before = self.spans.partition_point(|span| span.start <= address).checked_sub(1)?;
-                return Some(self.end_of(before).checked_sub(1)?);
-            }
+        let Some(span) = self.directory.span(&self.spans, address) else {
+            // Past the end of a span an object of it may still go on.
+            let before = self.spans.partition_point(|span| span.start <= address).checked_sub(1)?;
+            return self.end_of(before).checked_sub(1);
         };
+        let span = &self.spans[span];
         let bit = (address - span.start) >> 3;
         let cell = self.cells[span.cell + (bit >> 6) as usize];
         // Bits up to and including this one.
@@ -222,6 +220,7 @@ impl Table {
     }
 
     /// (index, address) of the objects `start..stop`, in order.
+    #[must_use]
     pub fn objects(&self, start: u32, stop: u32) -> Objects<'_> {
         let stop = stop.min(u32::try_from(self.len()).unwrap_or(NONE));
         if start >= stop {

@@ -122,14 +122,14 @@ fn stitch(
                 strip
             }
             _ => {
-                let mut walker = Walker::new(ground, range_end);
+                let mut again = Walker::new(ground, range_end);
                 let start = if at >= task.start {
                     at
                 } else {
-                    walker.guess_start(task.start, u64::MAX)?.unwrap_or(task.stop).min(task.stop)
+                    again.guess_start(task.start, u64::MAX)?.unwrap_or(task.stop).min(task.stop)
                 };
                 walked.note_absence(ground, at, start);
-                walker.walk(start, task.stop, task.start)?
+                again.walk(start, task.stop, task.start)?
             }
         };
         at = strip.end;

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from heaphound.progress import Progress
 
+__all__ = ["Dominators", "Graph", "Heap", "HeapLayout", "Image", "__version__"]
+
 __version__: str
 
 @final
@@ -78,11 +80,12 @@ class Image:
     def find_u64(
         self, values: NDArray[np.uint64], ranges: list[tuple[int, int]], limit: int, progress: Progress | None = None
     ) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-        """8-aligned words in the ranges that equal one of the values: their addresses, and the index of the value. Missing bytes are passed over."""
+        """8-aligned words in the ranges that equal one of the values: their addresses, and the index of the value.
 
-    def find_bytes(
-        self, needle: bytes, ranges: list[tuple[int, int]], limit: int, progress: Progress | None = None
-    ) -> NDArray[np.uint64]:
+        Missing bytes are passed over.
+        """
+
+    def find_bytes(self, needle: bytes, ranges: list[tuple[int, int]], limit: int, progress: Progress | None = None) -> NDArray[np.uint64]:
         """Addresses in the ranges where the bytes lie, overlapping matches not counted twice. Missing bytes are passed over."""
 
 @final
@@ -125,8 +128,8 @@ class Heap:
 
         What is no object becomes a gap and the walk goes on at the next place where eight objects in a row look right:
         `walked_bytes + hole_bytes + sum of gaps` is the sum of the ranges. Long ranges are walked in
-        strips of `strip_bytes` at once, and stitched so that the result does not depend on it. Raises ValueError for ranges or holes out of order,
-        LimitExceeded above 2^32 objects.
+        strips of `strip_bytes` at once, and stitched so that the result does not depend on it. Raises ValueError for ranges or
+        holes out of order, LimitExceeded above 2^32 objects.
         """
 
     @property
@@ -208,11 +211,17 @@ class Heap:
         """The first objects of a type; reads the type of every object."""
 
     def scan_words(self, image: Image, start: int, end: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-        """8-aligned words in [start, end) that point into an object (free space apart): their addresses and the object. Missing bytes are passed over."""
+        """8-aligned words in [start, end) that point into an object (free space apart): their addresses and the object.
+
+        Missing bytes are passed over.
+        """
 
 @final
 class Graph:
-    """The references between objects. Immutable to its users; outgoing edges are freed after `dominators` and read from the dump when asked for."""
+    """The references between objects. Immutable to its users.
+
+    Outgoing edges are freed after `dominators`, and read from the dump when they are asked for.
+    """
 
     @staticmethod
     def build(
@@ -238,7 +247,10 @@ class Graph:
         extra_edges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
         uncounted_edges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
     ) -> Graph:
-        """As `build`, but nothing is read before it is needed. `first_path`, `references`, `reachable` and `distances` read only what they follow."""
+        """As `build`, but nothing is read before it is needed.
+
+        `first_path`, `references`, `reachable` and `distances` read only what they follow.
+        """
 
     @staticmethod
     def from_edges(object_count: int, sources: NDArray[np.uint32], targets: NDArray[np.uint32]) -> Graph:
@@ -375,4 +387,7 @@ class Dominators:
         """(counts, bytes) per type index of what `dominated` gives."""
 
     def retained_by_all_types(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """(retained bytes, counts) per type index, summed over instances that have no dominator of the same type: nothing counts twice in a type."""
+        """(retained bytes, counts) per type index, summed over instances that have no dominator of the same type.
+
+        So nothing counts twice within a type.
+        """

@@ -23,7 +23,7 @@ pub struct PyHeapLayout(pub Arc<HeapLayout>);
 impl PyHeapLayout {
     #[new]
     #[pyo3(signature = (
-        *, method_table_mask=!7, flags_offset=0, base_size_offset=4, component_flag=1 << 31, component_mask=0xffff,
+        *, method_table_mask=0xffff_ffff_ffff_fff8, flags_offset=0, base_size_offset=4, component_flag=0x8000_0000, component_mask=0xffff,
         contains_pointers_flag=0x0100_0000, collectible_flag=0x0020_0000, array_length_offset=8, alignment=8, minimum_size=24,
         class_or_canonical_offset=None, class_method_table_offset=None,
     ))]
@@ -66,6 +66,9 @@ impl PyHeapLayout {
     }
 }
 
+// The stub and Python's help show the default, so it stands as a number in the signature below.
+const _: () = assert!(crate::walk::STRIP_SIZE == 33_554_432);
+
 /// All objects of a heap.
 #[pyclass(frozen, name = "Heap", module = "heaphound._core")]
 pub struct PyHeap(pub Arc<Heap>);
@@ -85,7 +88,7 @@ impl PyHeap {
 impl PyHeap {
     #[staticmethod]
     #[allow(clippy::too_many_arguments)] // Python names them
-    #[pyo3(signature = (image, layout, ranges, holes, free_method_table, progress=None, strip_bytes=crate::walk::STRIP_SIZE))]
+    #[pyo3(signature = (image, layout, ranges, holes, free_method_table, progress=None, strip_bytes=33_554_432))]
     fn walk(
         py: Python<'_>,
         image: &PyImage,

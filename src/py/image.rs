@@ -17,6 +17,7 @@ use crate::image::Image;
 #[pyclass(frozen, name = "Image", module = "heaphound._core")]
 pub struct PyImage(pub Arc<Image>);
 
+type Found<'py> = (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>);
 type Gathered<'py, T> = (Bound<'py, PyArray1<T>>, Bound<'py, PyArray1<bool>>);
 
 #[pymethods]
@@ -109,11 +110,11 @@ impl PyImage {
         self.0.array(address).map(i64::from_le_bytes).or_raise(py)
     }
 
-    fn gather_u64<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> PyResult<Gathered<'py, u64>> {
+    fn gather_u64<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Gathered<'py, u64> {
         gather(py, &addresses, |address| self.0.u64(address))
     }
 
-    fn gather_u32<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> PyResult<Gathered<'py, u32>> {
+    fn gather_u32<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Gathered<'py, u32> {
         gather(py, &addresses, |address| self.0.u32(address))
     }
 
@@ -133,7 +134,7 @@ impl PyImage {
         ranges: Vec<(u64, u64)>,
         limit: usize,
         progress: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>)> {
+    ) -> PyResult<Found<'py>> {
         let (image, values) = (self.0.clone(), values.as_array().to_vec());
         let (addresses, indices) =
             run_long(py, progress, move |monitor| find::find_u64(&image, &values, &ranges, limit, monitor))?;
@@ -160,7 +161,7 @@ impl PyImage {
 }
 
 /// Read one value at each address; where it is missing the flag is false and the value 0.
-fn gather<'py, T, F>(py: Python<'py>, addresses: &PyReadonlyArray1<'py, u64>, read: F) -> PyResult<Gathered<'py, T>>
+fn gather<'py, T, F>(py: Python<'py>, addresses: &PyReadonlyArray1<'py, u64>, read: F) -> Gathered<'py, T>
 where
     T: numpy::Element + Default + Send,
     F: Fn(u64) -> Result<T> + Sync,
@@ -170,5 +171,5 @@ where
         let one = |address: u64| read(address).map_or((T::default(), false), |value| (value, true));
         wanted.into_iter().map(one).unzip()
     });
-    Ok((values.into_pyarray(py), present.into_pyarray(py)))
+    (values.into_pyarray(py), present.into_pyarray(py))
 }

@@ -1,5 +1,6 @@
 //! The Python face of the kernel. No other file of the crate knows Python.
 
+mod dominators;
 mod errors;
 mod graph;
 mod heap;
@@ -16,6 +17,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<heap::PyHeapLayout>()?;
     module.add_class::<heap::PyHeap>()?;
     module.add_class::<graph::PyGraph>()?;
-    module.add_class::<graph::PyDominators>()?;
+    module.add_class::<dominators::PyDominators>()?;
     Ok(())
 }

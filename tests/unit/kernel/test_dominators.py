@@ -27,7 +27,7 @@ def dominators(count: int, edges: Edges, roots: list[int], sizes: list[int] | No
     return make_graph(count, edges).dominators_of_sizes(own, indices(roots))
 
 
-def reachable_without(count: int, edges: Edges, roots: list[int], removed: int | None) -> set[int]:
+def reachable_without(edges: Edges, roots: list[int], removed: int | None) -> set[int]:
     seen = {root for root in roots if root != removed}
     front = list(seen)
     while front:
@@ -39,10 +39,10 @@ def reachable_without(count: int, edges: Edges, roots: list[int], removed: int |
     return seen
 
 
-def dominated_by_definition(count: int, edges: Edges, roots: list[int]) -> dict[int, set[int]]:
+def dominated_by_definition(edges: Edges, roots: list[int]) -> dict[int, set[int]]:
     """For each reachable object all objects that it dominates, itself included."""
-    everything = reachable_without(count, edges, roots, None)
-    return {x: everything - reachable_without(count, edges, roots, x) for x in everything}
+    everything = reachable_without(edges, roots, None)
+    return {x: everything - reachable_without(edges, roots, x) for x in everything}
 
 
 @st.composite
@@ -61,7 +61,7 @@ def graphs(draw: st.DrawFn) -> tuple[int, Edges, list[int], list[int]]:
 def test_tree_agrees_with_the_definition(graph: tuple[int, Edges, list[int], list[int]]) -> None:
     count, edges, roots, sizes = graph
     result = dominators(count, edges, roots, sizes)
-    expected = dominated_by_definition(count, edges, roots)
+    expected = dominated_by_definition(edges, roots)
     assert result.reachable_count == len(expected)
     assert result.reachable_bytes == sum(sizes[x] for x in expected)
     for x in range(count):
@@ -152,11 +152,11 @@ def test_roots_of_last_resort_change_nothing_of_what_others_reach(graph: tuple[i
     count, edges, roots, sizes = graph
     last_resort = [root for root in spare if root < count]
     result = make_graph(count, edges).dominators_of_sizes(np.array(sizes, dtype=np.uint64), indices(roots), indices(last_resort))
-    first = reachable_without(count, edges, roots, None)
+    first = reachable_without(edges, roots, None)
     inside = [edge for edge in edges if edge[0] in first]
     outside = [edge for edge in edges if edge[0] not in first and edge[1] not in first]
-    expected = dominated_by_definition(count, inside, roots)
-    expected |= dominated_by_definition(count, outside, [root for root in last_resort if root not in first])
+    expected = dominated_by_definition(inside, roots)
+    expected |= dominated_by_definition(outside, [root for root in last_resort if root not in first])
     assert result.reachable_count == len(expected)
     for x in range(count):
         assert result.retained_of(x) == sum(sizes[y] for y in expected.get(x, set()))

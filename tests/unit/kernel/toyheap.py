@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from struct import pack
 from typing import Self
@@ -124,7 +125,7 @@ class ToyHeap:
             block = block.ljust(len(kind.gc_desc()) + 0x100, b"\0") + bytes(16) + pack("<Q", table) + bytes(8)
             writer.segment(table - len(kind.gc_desc()), block)
         edges = sorted({0, len(self.memory), *cuts, *(edge for piece in absent for edge in piece)})
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if not any(first <= start < last for first, last in absent):
                 writer.segment(HEAP_AT + start, bytes(self.memory[start:stop]))
         return Image.open(writer.write(path))
