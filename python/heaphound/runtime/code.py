@@ -7,6 +7,7 @@ from typing import Literal
 
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.runtime.code_ranges import CodeSection, code_ranges
+from heaphound.runtime.internal_calls import internal_call
 from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.modules import Module
 from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
@@ -18,7 +19,7 @@ from heaphound.runtime.ready_to_run_names import instance_method
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.typesystem import TypeSystem
 
-CodeKind = Literal["jit", "ready-to-run", "precode", "stub"]
+CodeKind = Literal["jit", "ready-to-run", "precode", "stub", "internal call"]
 
 _MAXIMUM_JUMPS = 16  # stub to stub; call counting, backpatching and jump stubs together make three
 _UNMANAGED = (1 << 64) - 1  # MulticastDelegate._invocationCount of a delegate over a native function (comdelegate.h)
@@ -44,8 +45,9 @@ class CodeLocation:
 class DelegateTarget:
     """What calling a delegate calls.
 
-    `target` is the object that the method gets first, None for static methods and open delegates. `method` is None where nothing names it:
-    `kind` "unmanaged" is a native function at `code`; "open virtual" picks the method by its first argument's class.
+    `target` is the object that the method gets first, None for static methods and open delegates. `method` is None where nothing names
+    it (`problem` says why): `kind` "unmanaged" is a native function at `code`. "open virtual" calls an override of `method`, by its first
+    argument's class.
     """
 
     kind: Literal["closed", "open", "open virtual", "unmanaged", "unknown"]
@@ -111,15 +113,22 @@ class CodeLocator:
         """
         if invocation_count == _UNMANAGED:
             return DelegateTarget("unmanaged", None, None, auxiliary)
+        if auxiliary and invocation_count and not first_argument:
+            return self._open_virtual(auxiliary, invocation_count)
         code = auxiliary or method_pointer
         bound = target if not auxiliary else first_argument
         found = self.locate(code)
         if found is None:
             return DelegateTarget("unknown", bound or None, None, code, f"there is no managed code at {code:#x}")
-        if found.stub == "virtual-call":
-            return DelegateTarget("open virtual", None, found.method, code)
         kind: Literal["closed", "open"] = "closed" if bound and bound != delegate else "open"
         return DelegateTarget(kind, bound if kind == "closed" else None, found.method, code, found.problem)
+
+    def _open_virtual(self, code: int, method_desc: int) -> DelegateTarget:
+        """Its code is a stub for virtual calls; the MethodDesc is in `_invocationCount` (COMDelegate::BindToMethod)."""
+        try:
+            return DelegateTarget("open virtual", None, self.methods.method(method_desc), code)
+        except (Unreadable, Malformed) as error:
+            return DelegateTarget("open virtual", None, None, code, str(error))
 
     def _locate(self, address: int) -> CodeLocation | None:
         at = address
@@ -129,9 +138,12 @@ class CodeLocator:
             if found is not None:
                 return CodeLocation(address, found.kind, found.start, found.method, stub, found.problem)
             try:
-                decoded = decode_stub(self._memory, self._layout, at)
-            except Unreadable as error:
+                native = internal_call(self._memory, self._layout, at)
+                decoded = None if native is not None else decode_stub(self._memory, self._layout, at)
+            except (Unreadable, Malformed) as error:
                 return CodeLocation(address, "stub", at, None, stub, str(error))
+            if native is not None:
+                return self._of_method_desc(address, "internal call", at, native)
             if decoded is None:
                 return None if stub is None else CodeLocation(address, "stub", at, None, stub)
             if decoded.method_desc is not None:

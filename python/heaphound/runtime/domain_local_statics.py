@@ -85,7 +85,7 @@ class DomainLocalStatics:
             gc, non_gc = collectible_bases(memory, layout, self._handles, module, entry)
             return StaticBases(gc, non_gc, initialized)
         gc = memory.pointer(entry + layout.offset("NormalDynamicEntry", "GCStatics")) or None
-        return StaticBases(gc, entry + layout.offset("NormalDynamicEntry", "DataBlob"), initialized)
+        return StaticBases(gc, entry, initialized)
 
 
 def loader_module(owner: Type) -> Module:
@@ -100,12 +100,13 @@ def loader_module(owner: Type) -> Module:
 def collectible_bases(
     memory: Memory, layout: Layout, handles: LoaderHandles, module: Module, entry: int
 ) -> tuple[int | None, int | None]:
-    """(GC base, non-GC base) of a CollectibleDynamicEntry: the elements of an Object[] and of a byte array."""
+    """(GC base, non-GC base) of a CollectibleDynamicEntry: the elements of an Object[], and those of a byte array as far before as the
+    numbers of an ordinary entry lie behind its start (offsets are the same for both)."""
     data = layout.constant("PtrArrayOffsetToDataArray")
     found = []
-    for name in ("GCStatics", "NonGCStatics"):
+    for name, before in (("GCStatics", 0), ("NonGCStatics", layout.offset("NormalDynamicEntry", "DataBlob"))):
         holder = handles.object(module, memory.pointer(entry + layout.offset("CollectibleDynamicEntry", name)))
-        found.append(None if holder is None else holder + data)
+        found.append(None if holder is None else holder + data - before)
     return found[0], found[1]
 
 

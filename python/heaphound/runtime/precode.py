@@ -26,14 +26,12 @@ _SHUFFLE_START = bytes.fromhex("488bc44989fb")  # mov rax, rsp; mov r11, rdi (th
 
 @dataclass(frozen=True, slots=True)
 class StubCode:
-    """What the instructions of a stub say. At most one of `method_desc`, `target` and `token` is not None."""
+    """What the instructions of a stub say. At most one of `method_desc` and `target` is not None."""
 
     kind: StubKind
     method_desc: int | None = None
     target: int | None = None
     """Address that the stub jumps to."""
-    token: int | None = None
-    """Dispatch token of a virtual-call stub: type id in the high half (0: the object's own class), slot in the low."""
 
 
 def decode_stub(memory: Memory, layout: Layout, address: int) -> StubCode | None:
@@ -55,8 +53,6 @@ def _paged(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCod
         return _stub_precode(memory, layout, address, code)
     if code.startswith(b"\x48\x8b\x05") and code[7:11] == b"\x66\xff\x08\x74":  # CallCountingStub: count down, then one of two jumps
         return StubCode("call-counting", target=_relative_value(memory, address + 12, code[12:], 2))
-    if code.startswith(b"\xff\x35") and code[6:8] == b"\xff\x25":  # LookupStub: push the token, jump to the resolver
-        return StubCode("virtual-call", token=_relative_value(memory, address, code, 2))
     if code.startswith(_THIS_POINTER_RETURN_BUFFER):
         return StubCode("precode", method_desc=_u64(code, 16))
     return None
@@ -79,7 +75,7 @@ def _stub_precode(memory: Memory, layout: Layout, address: int, code: bytes) -> 
 def _inline(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCode | None:
     if code[0] in (0xE8, 0xE9) and code[5] in _FIXUP_TYPES:
         return StubCode("precode", method_desc=_fixup_method_desc(memory, layout, address, code))
-    if code.startswith(b"\x49\xba") and code[10] in (0x40, 0x48) and code[11] == 0xE9:  # StubPrecode, NDirectImportPrecode
+    if code.startswith(b"\x49\xba") and code[10] in (0x40, 0xF8) and code[11] == 0xE9:  # StubPrecode, NDirectImportPrecode
         return StubCode("precode", method_desc=_u64(code, 2))
     if code.startswith(_THIS_POINTER_RETURN_BUFFER):
         return StubCode("precode", method_desc=_u64(code, 16))
@@ -87,8 +83,6 @@ def _inline(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCo
         return StubCode("call-counting", target=address + 19 + _i32(code, 15))
     if code.startswith(b"\x48\xb8") and code[10:14] == b"\x66\xff\x08\x74" and code[15:17] == b"\x48\xb8":  # CallCountingStubLong
         return StubCode("call-counting", target=_u64(code, 17))
-    if code[10:11] == b"\x50" and code.startswith(b"\x48\xb8") and code[11:13] == b"\x48\xb8":  # LookupStub
-        return StubCode("virtual-call", token=_u64(code, 2))
     return None
 
 
@@ -106,8 +100,10 @@ def _jump(memory: Memory, address: int, code: bytes) -> StubCode | None:
         return StubCode("jump", target=_relative_value(memory, address, code, 2))
     if code.startswith(b"\x48\xb8") and code[10:12] == b"\xff\xe0":
         return StubCode("jump", target=_u64(code, 2))
-    if code.startswith(b"\x48\xb8") and code[10:15] == b"\x48\x39\x07\x0f\x85" and code[19:21] == b"\x48\xb8":  # DispatchStub
-        return StubCode("virtual-call", target=_u64(code, 21))
+    if code.startswith(b"\x90\x48\xb8") and code[11:14] == b"\x50\x48\xb8":  # LookupStub: push the token, jump to the resolver
+        return StubCode("virtual-call")
+    if code.startswith(b"\x48\xb8") and code[10:16] == b"\x48\x39\x07\x90\x48\xb8":  # DispatchStub: compare with one MethodTable
+        return StubCode("virtual-call")
     return None
 
 

@@ -68,7 +68,7 @@ class ThreadLocalModules:
         if flags & layout.constant("DynamicClassFlags.Collectible"):
             return StaticBases(*collectible_bases(memory, layout, self._handles, module, entry))
         gc = self._through_handle(memory.pointer(entry + layout.offset("NormalDynamicEntry", "GCStatics")))
-        return StaticBases(gc, entry + layout.offset("NormalDynamicEntry", "DataBlob"))
+        return StaticBases(gc, entry)
 
 
 class ThreadLocalObjects:
@@ -98,7 +98,7 @@ class ThreadLocalObjects:
         """What field offsets count from, for a TLS index; None where the thread has not made it."""
         kind, offset = index >> 24, index & _OFFSET_MASK
         if kind == _DIRECT:
-            return data + offset - self._array_data
+            return data + offset
         if kind == _NON_COLLECTIBLE:
             found = self._non_collectible(data, offset - self._unused)
         elif kind == _COLLECTIBLE:

@@ -109,6 +109,31 @@ def test_delegates(fields: tuple[int, ...], kind: str, target: int | None, named
 
 
 def test_an_open_delegate_to_a_virtual_method() -> None:
-    image, code, _ = locator()
-    image.write(NATIVE, b"\x48\xb8" + pack("<Q", 4) + b"\x50\x48\xb8" + bytes(64))
-    assert code.resolve_delegate(DELEGATE, DELEGATE, OTHER, NATIVE) == DelegateTarget("open virtual", None, None, NATIVE)
+    """Its code is a stub for virtual calls, also after such a stub was specialised; its invocation count is the MethodDesc."""
+    image, code, address = locator()
+    image.write(NATIVE, b"\x90\x48\xb8" + pack("<Q", 4) + b"\x50\x48\xb8" + bytes(64))
+    found = code.resolve_delegate(DELEGATE, DELEGATE, OTHER, NATIVE, 0, address)
+    assert found == DelegateTarget("open virtual", None, code.methods.method(address), NATIVE)
+    assert code.resolve_delegate(DELEGATE, DELEGATE, OTHER, NATIVE, 0, 12).problem is not None
+    stub = code.locate(NATIVE)
+    assert stub is not None
+    assert (stub.kind, stub.stub, stub.method) == ("stub", "virtual-call", None)
+
+
+def test_internal_calls() -> None:
+    """Native code of the runtime itself: known by its hash table alone, whatever its instructions are."""
+    image, code, address = locator()
+    layout = code.methods.types.layout.with_globals({"FCallMethods": 0xB0000}, "layout file")
+    code = CodeLocator(SimpleNamespace(memory=code.methods.types.memory, layout=layout), code.methods.types)  # type: ignore[arg-type]
+    image.write(0xB0000, bytes(127 * 8))
+    image.words(0xB0000 + 8 * (NATIVE % 127), 0xC0000)
+    image.words(0xC0000, 0xC1000, OTHER, 0)
+    image.words(0xC1000, 0, NATIVE, address)
+    found = code.locate(NATIVE)
+    assert found is not None
+    assert (found.kind, found.method) == ("internal call", code.methods.method(address))
+    image.words(0xC1000, 0xC0000, 0, 0)
+    circle = code.locate(NATIVE + 127)
+    assert circle is not None
+    assert circle.problem is not None
+    assert "internal calls" in circle.problem

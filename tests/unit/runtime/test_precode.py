@@ -73,7 +73,7 @@ def test_the_third_fixup_of_a_chunk_of_6(opcode: int) -> None:
 @pytest.mark.parametrize(
     ("code", "wanted"),
     [
-        (b"\x49\xba" + pack("<Q", METHOD_DESC) + b"\x40\xe9" + bytes(4), StubCode("precode", method_desc=METHOD_DESC)),
+        (b"\x49\xba" + pack("<Q", METHOD_DESC) + b"\xf8\xe9" + bytes(4), StubCode("precode", method_desc=METHOD_DESC)),
         (b"\x48\xb8" + pack("<Q", 1) + bytes.fromhex("66ff080f85") + pack("<i", 0x100), StubCode("call-counting", target=AT + 19 + 0x100)),
         (b"\x48\xb8" + pack("<Q", TARGET) + b"\xff\xe0", StubCode("jump", target=TARGET)),
         (b"\xe9" + pack("<i", -0x20) + bytes(5), StubCode("jump", target=AT + 5 - 0x20)),

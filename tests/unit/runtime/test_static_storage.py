@@ -80,8 +80,7 @@ def test_an_instantiation_up_to_8(version: str) -> None:
     image.words(TABLE, 0, 0, ENTRY, 5)
     image.words(ENTRY, GC, 77)
     storage = DomainLocalStatics(memory, layout)
-    assert storage.bases(generic(image, layout, 1)) == StaticBases(GC, ENTRY + 8, True)
-    assert memory.u64(ENTRY + 8) == 77
+    assert storage.bases(generic(image, layout, 1)) == StaticBases(GC, ENTRY, True)
 
 
 @pytest.mark.parametrize("identity", [0, 2, 0xFFFFFFFF])
@@ -94,19 +93,19 @@ def test_an_instantiation_that_has_no_storage(identity: int) -> None:
 
 
 def test_a_collectible_type_up_to_8() -> None:
-    """Handle 4 is slot 1 of the loader allocator's array; the other handle is none."""
+    """Handle 4 is slot 1 of the loader allocator's array, handle 2 slot 0; numbers count from 8 bytes before the elements."""
     image, memory = written_memory()
     layout = layout_of("8.0.0")
     local_module(image, layout, {})
     write(image, layout, CLASS, "EEClass", 64, OptionalFields=0xE0000)
     write(image, layout, 0xE0000, "EEClassOptionalFields", 64, ModuleDynamicID_u32=0)
     image.words(TABLE, ENTRY, 0xD, 0, 0)
-    image.words(ENTRY, 4, 0)
+    image.words(ENTRY, 4, 2)
     write(image, layout, ALLOCATOR, "LoaderAllocator", 2048, ObjectHandle=HANDLE)
     image.words(HANDLE, OBJECT)
     write(image, layout, OBJECT, "LoaderAllocatorObject", 64, m_slots=SLOTS)
-    image.words(SLOTS, 0x1234, 2, 0, HOLDER)
-    assert DomainLocalStatics(memory, layout).bases(owner(flags=2)) == StaticBases(HOLDER + 16, None, True)
+    image.words(SLOTS, 0x1234, 2, 0xF0000, HOLDER)
+    assert DomainLocalStatics(memory, layout).bases(owner(flags=2)) == StaticBases(HOLDER + 16, 0xF0008, True)
 
 
 def test_handles_of_a_loader_allocator() -> None:
@@ -184,7 +183,7 @@ def test_thread_statics_of_an_instantiation_up_to_8() -> None:
     image.words(SLOTS, ENTRY, 5)
     image.words(ENTRY, HANDLE, 0)
     image.words(HANDLE, HOLDER)
-    assert ThreadLocalModules(memory, layout).bases(THREAD, generic(image, layout, 0)) == StaticBases(HOLDER + 16, ENTRY + 8)
+    assert ThreadLocalModules(memory, layout).bases(THREAD, generic(image, layout, 0)) == StaticBases(HOLDER + 16, ENTRY)
 
 
 def thread_since_9(image: WrittenImage, layout: Layout, gc_index: int, non_gc_index: int) -> None:
@@ -215,7 +214,7 @@ def thread_since_9(image: WrittenImage, layout: Layout, gc_index: int, non_gc_in
         (5, None),  # past the array
         (0x01000001, OBJECT + 0x100),
         (0x01000002, None),
-        (0x02000060, DATA + 0x60 - 16),  # a number inside ThreadLocalData; its field's offset counts an object's header
+        (0x02000060, DATA + 0x60),  # a number inside ThreadLocalData
     ],
 )
 def test_thread_statics_since_9(version: str, index: int, wanted: int | None) -> None:

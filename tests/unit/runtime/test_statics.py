@@ -48,7 +48,7 @@ def process(fields: list[Any]) -> tuple[Any, Any, Any]:
     image.write(THREAD, bytes(2048))
     image.words(THREAD + layout.offset("Thread", "ThreadLocalDataPtr"), DATA)
     image.write(DATA, bytes(0x80))
-    image.words(DATA + 0x50, CAT)
+    image.words(DATA + 0x60, CAT)
     tables = SimpleNamespace(field_counts=lambda eeclass: (0, 1 if eeclass else 0))
     plain = {"is_array": False, "is_free": False, "is_generic_definition": False, "component_size": 0, "module_address": 0x99}
     owner = SimpleNamespace(method_table=OWNER, name="Zoo.Cat", eeclass=1, own_fields=fields, **plain)
@@ -76,7 +76,7 @@ def test_what_is_found() -> None:
         ("Home", STATICS, "reference", CAT, "System.String", None),
         ("Gone", STATICS + 8, "reference", None, None, None),
         ("Size", STATICS + 16, "boxed value", BOX, "System.String", None),
-        ("Mine", DATA + 0x50, "reference", CAT, "System.String", 5),
+        ("Mine", DATA + 0x60, "reference", CAT, "System.String", 5),
     ]
     assert found.gaps == ()
 
