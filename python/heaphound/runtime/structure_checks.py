@@ -13,7 +13,7 @@ from heaphound.runtime.heap_walk import heap_layout, unused_stretches
 from heaphound.runtime.lookup_maps import LookupMaps
 from heaphound.runtime.method_tables import MethodTables
 from heaphound.runtime.sync_blocks import read_sync_blocks
-from heaphound.runtime.threads import Thread
+from heaphound.runtime.threads import Thread, ThreadState
 
 MAXIMUM_LOCAL_MODULES = 1 << 20
 MAXIMUM_MANAGED_ID = 1 << 24
@@ -138,13 +138,20 @@ def check_thread_statics(subject: CheckSubject) -> None:
 
 
 def check_threads(subject: CheckSubject) -> None:
-    """The list has as many threads as the store counts, the finalizer thread among them; ids, states, objects are as threads have."""
-    memory, layout, threads = subject.memory, subject.layout, subject.threads
+    """The list has as many threads of each kind as the store counts, one of them the finalizer's; each looks like a thread."""
+    threads = subject.threads
     store = subject.runtime.global_value("ThreadStore")
-    count = memory.u32(store + layout.offset("ThreadStore", "ThreadCount"))
-    expect(len(threads) == count, f"ThreadStore: {len(threads)} threads in the list, {count} counted")
+    counts = {
+        "ThreadCount": len(threads),
+        "UnstartedCount": sum(bool(thread.state_bits & ThreadState.UNSTARTED) for thread in threads),
+        "DeadCount": sum(bool(thread.state_bits & ThreadState.DEAD) for thread in threads),
+        "BackgroundCount": sum(thread.background and thread.alive for thread in threads),
+    }
+    for name, found in counts.items():
+        counted = subject.memory.u32(store + subject.layout.offset("ThreadStore", name))
+        expect(found == counted, f"ThreadStore.{name}: {found} such threads in the list, {counted} counted")
     expect(any(thread.finalizer for thread in threads), "FinalizerThread: it is not in the thread list")
-    expect(len({thread.managed_id for thread in threads}) == count, "Thread.Id: two threads have one managed id")
+    expect(len({thread.managed_id for thread in threads}) == len(threads), "Thread.Id: two threads have one managed id")
     expect(any(thread.managed_object for thread in threads), "Thread.GCHandle: no thread has a managed object")
     for thread in threads:
         _check_thread(subject, thread)

@@ -1,0 +1,132 @@
+"""A layout whose numbers are off by one word must be noticed by name on a real dump, each number by the ability that rests on it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from heaphound.dump.core import Core, open_core
+from heaphound.errors import UnsupportedRuntime
+from heaphound.layouts.load import LayoutFile, layout_file
+from heaphound.runtime import runtime as runtime_module
+from heaphound.runtime.locate import find_coreclr
+from heaphound.runtime.runtime import Runtime, find_runtime
+from tests.lab.dumps import make_dump, zoo
+from tests.lab.runtimes import VERSIONS
+
+REFUSED = "refused"
+NOTICED = {
+    REFUSED: ["MethodTable.MTFlags", "MethodTable.BaseSize", "MethodTable.ParentMethodTable", "GcDacVars.GenerationSize"],
+    "heap walk": [
+        "HeapSegment.Mem",
+        "HeapSegment.Allocated",
+        "Array.m_NumComponents",
+        "GCAllocContext.Limit",
+    ],
+    "types": ["MethodTable.EEClassOrCanonMT", "EEClass.MethodTable", "Module.TypeDefToMethodTableMap", "ModuleLookupMap.TableData"],
+    "type names": ["PEImageLayout.Base"],
+    "fields": [
+        "EEClass.FieldDescList",
+        "FieldDesc.DWord1",
+        "FieldDesc.DWord2",
+        "Exception._message",
+        "Delegate._target",
+        "ManagedThread._name",
+    ],
+    "modules": ["Module.Assembly", "Assembly.Module", "AppDomain.DomainAssemblyList", "ArrayListBlock.ArrayStart"],
+    "handles": ["HandleTable.SegmentList", "TableSegment.HandleTable", "TableSegment.BlockType", "TableSegment.UserData"],
+    "finalizer queue": ["CFinalize.FillPointers"],
+    "threads": ["Thread.LinkNext", "Thread.Id", "Thread.OSId", "Thread.State", "ThreadStore.FirstThreadLink"],
+    "locks": ["SyncTableEntry.Object", "SyncBlockCache.SyncTableSize"],
+    "code": ["RangeSection.RangeBegin", "RealCodeHeader.MethodDesc", "CodeHeapListNode.HeaderMap", "MethodDescChunk.MethodTable"],
+}
+NOTICED_IN = {
+    "6.0": {
+        "statics": ["DomainLocalModule.GCStatics", "Module.ModuleID"],
+        "thread statics": ["Thread.ThreadLocalBlock", "ThreadLocalModule.GCStatics"],
+    },
+    "8.0": {
+        "statics": ["DomainLocalModule.GCStatics", "Module.ModuleID"],
+        "thread statics": ["Thread.ThreadLocalBlock", "ThreadLocalModule.GCStatics"],
+    },
+    "9.0": {"statics": ["DynamicStaticsInfo.GCStatics", "MethodTable.AuxiliaryData"], "thread statics": ["Thread.ThreadLocalDataPtr"]},
+    "10.0": {"statics": ["DynamicStaticsInfo.GCStatics", "MethodTable.AuxiliaryData"], "thread statics": ["Thread.ThreadLocalDataPtr"]},
+}
+GLOBALS_NOTICED = {
+    REFUSED: ["GcDacVars", "FreeObjectMethodTable", "StringMethodTable", "ObjectMethodTable"],
+    "threads": ["ThreadStore", "FinalizerThread"],
+    "type names": ["ExceptionMethodTable", "ArrayMethodTable", "DelegateMethodTable", "EnumMethodTable", "ObjectArrayMethodTable"],
+    "modules": ["AppDomain"],
+}
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def version_and_core(request: pytest.FixtureRequest) -> tuple[str, Core]:
+    version: str = request.param
+    return version, open_core(make_dump(zoo(version)).path)
+
+
+def with_layout(core: Core, source: LayoutFile, patch: pytest.MonkeyPatch) -> Runtime:
+    """The runtime of a core read by one layout file alone, without the dump's own descriptor."""
+    found = replace(find_coreclr(core), descriptor=None)
+    with patch.context() as context:
+        context.setattr(runtime_module, "find_coreclr", lambda _: found)
+        context.setattr(runtime_module, "layout_file", lambda *_: source)
+        return find_runtime(core)
+
+
+def lost(core: Core, source: LayoutFile, patch: pytest.MonkeyPatch) -> set[str]:
+    """The abilities that a layout takes away."""
+    try:
+        runtime = with_layout(core, source, patch)
+    except UnsupportedRuntime:
+        return {REFUSED}
+    return {ability.name for ability in runtime.abilities if not ability.available}
+
+
+def moved(source: LayoutFile, type_name: str, field: str) -> LayoutFile:
+    """The layout with one field eight bytes further on."""
+    known = source.layout.types[type_name]
+    fields = {**known.fields, field: replace(known.fields[field], offset=known.fields[field].offset + 8)}
+    return replace(source, layout=source.layout.with_types({type_name: replace(known, fields=fields)}))
+
+
+def test_the_file_alone_takes_nothing_away(version_and_core: tuple[str, Core], monkeypatch: pytest.MonkeyPatch) -> None:
+    version, core = version_and_core
+    assert lost(core, layout_file(version, "x64", None), monkeypatch) == set()
+
+
+def unnoticed(expected: dict[str, list[str]], lost_by: Callable[[str], set[str]]) -> list[tuple[str, str, set[str]]]:
+    """(ability, name, abilities lost) of all that was not noticed by its ability."""
+    found = []
+    for ability, names in expected.items():
+        for name in names:
+            taken = lost_by(name)
+            if not taken & {ability, REFUSED}:
+                found.append((ability, name, taken))
+    return found
+
+
+def test_a_field_that_has_moved_is_noticed(version_and_core: tuple[str, Core], monkeypatch: pytest.MonkeyPatch) -> None:
+    version, core = version_and_core
+    source = layout_file(version, "x64", None)
+
+    def lost_by(name: str) -> set[str]:
+        type_name, _, field = name.partition(".")
+        return lost(core, moved(source, type_name, field), monkeypatch)
+
+    assert unnoticed(NOTICED, lost_by) == []
+    assert unnoticed(NOTICED_IN[source.layout.version], lost_by) == []
+
+
+def test_a_global_that_has_moved_is_noticed(version_and_core: tuple[str, Core], monkeypatch: pytest.MonkeyPatch) -> None:
+    version, core = version_and_core
+    source = layout_file(version, "x64", None)
+
+    def lost_by(name: str) -> set[str]:
+        index, added = source.dac_table.globals[name]
+        globals_: dict[str, Any] = {**source.dac_table.globals, name: (index + 1, added)}
+        return lost(core, replace(source, dac_table=replace(source.dac_table, globals=globals_)), monkeypatch)
+
+    assert unnoticed(GLOBALS_NOTICED, lost_by) == []
