@@ -18,6 +18,7 @@ from heaphound.progress import Progress, silent
 from heaphound.runtime.calls import CodeSearch
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.code_modules import code_modules
+from heaphound.runtime.delegates import SingleDelegate
 from heaphound.runtime.finalizer import FinalizerQueue, read_finalizer_queue
 from heaphound.runtime.handles import HandleTable, read_handle_table
 from heaphound.runtime.heap import GCHeap, read_heap
@@ -154,9 +155,14 @@ class Session:
         mask = self.handles.of_kind("Dependent")
         return self.handles.addresses[mask], self.handles.secondaries[mask]
 
-    def _method_name(self, code: int) -> str | None:
-        method = self.code.resolve(code)
-        return None if method is None else method.full_name
+    def _method_name(self, delegate: SingleDelegate) -> str | None:
+        if delegate.method_desc is None:
+            method = self.code.resolve(delegate.code)
+            return None if method is None else method.full_name
+        try:
+            return self.code.methods.method(delegate.method_desc).full_name
+        except (Unreadable, Malformed):
+            return None
 
     @cached_property
     def sync_blocks(self) -> list[SyncBlock]:
@@ -226,6 +232,7 @@ class Session:
             runtime=self.runtime,
             types=self.types,
             edges=self.objects.edges,
+            containers=self.objects.containers,
             graph=self.graph,
             roots=self.roots,
             threads=self.threads,

@@ -70,6 +70,13 @@ def test_delegates(session: Session) -> None:
     assert wrong == []
 
 
+def test_delegates_as_objects(session: Session) -> None:
+    for row in held(session):
+        if row["Label"] not in ("multicast", "unmanaged") and not named_without_metadata(session, row):
+            (called,) = session.objects.delegates.targets(row["Call"], session.types.type(session.core.memory.pointer(row["Call"])), 10)
+            assert (called.method, 0 if called.target is None else called.target.address) == (row["Expect"], row["Target"])
+
+
 def test_kinds_of_delegates(session: Session) -> None:
     kinds = {}
     for row in (row for row in held(session) if row["Label"] != "multicast"):

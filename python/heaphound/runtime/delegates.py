@@ -16,18 +16,24 @@ from heaphound.runtime.values import OBJECT_HEADER_BYTES, Values
 
 _DATA_OFFSET = 16
 _LENGTH_OFFSET = 8
-
-MethodNamer = Callable[[int], str | None]
-"""Names the method that a code address belongs to, as `Ns.Type.Method(args)`; None when it is no known code."""
-
+_UNMANAGED = (1 << 64) - 1  # `_invocationCount` of a delegate over a native function
 
 @dataclass(frozen=True, slots=True)
 class SingleDelegate:
-    """One target of a delegate. `target` is None for a static method; `code` is the method's entry (code, precode or stub) address."""
+    """One target of a delegate. `target` is None for a static method; `code` is the method's entry (code, precode or stub) address.
+
+    `method_desc` is the MethodDesc that an open delegate to a virtual method keeps in `_invocationCount`, its code being a stub for all
+    overrides; None for other delegates.
+    """
 
     address: int
     target: int | None
     code: int
+    method_desc: int | None = None
+
+
+MethodNamer = Callable[[SingleDelegate], str | None]
+"""Names the method that a delegate calls, as `Ns.Type.Method(args)`; None when its code is not known."""
 
 
 class Delegates:
@@ -71,7 +77,8 @@ class Delegates:
         target = self._pointer(address, found, "_target")
         auxiliary = self._pointer(address, found, "_methodPtrAux")
         if auxiliary and (target == address or not target):
-            return SingleDelegate(address, None, auxiliary)
+            count = self._pointer(address, found, "_invocationCount")
+            return SingleDelegate(address, None, auxiliary, count if count not in (0, _UNMANAGED) else None)
         return SingleDelegate(address, target or None, self._pointer(address, found, "_methodPtr"))
 
     def singles(self, address: int, found: Type, limit: int | None = None) -> Iterator[SingleDelegate]:
@@ -96,7 +103,7 @@ class Delegates:
         rows = []
         for one in self.singles(address, found, limit):
             target = None if one.target is None else self._values.reference(one.target)
-            name = self._method_name(one.code)
+            name = self._method_name(one)
             method = f"<code at {one.code:#x}>" if name is None else name
             rows.append(DelegateTarget(None if isinstance(target, Absence) else target, method))
         return tuple(rows)

@@ -8,7 +8,7 @@ from heaphound.errors import Malformed, Unreadable
 from heaphound.results.object import ArrayFacts, CollectionFacts, DelegateTarget, ElementRow, LockFacts, ObjectResult, Reference
 from heaphound.runtime.arrays import array_elements, array_shape
 from heaphound.runtime.containers import Containers
-from heaphound.runtime.delegates import Delegates, MethodNamer
+from heaphound.runtime.delegates import Delegates, MethodNamer, SingleDelegate
 from heaphound.runtime.descriptions import Descriptions
 from heaphound.runtime.edges import Edges
 from heaphound.runtime.object_header import ObjectHeader, read_object_header
@@ -27,7 +27,7 @@ class _Elements(NamedTuple):
     collection: CollectionFacts | None
 
 
-def _no_method(_code: int) -> str | None:
+def _no_method(_delegate: SingleDelegate) -> str | None:
     return None
 
 
@@ -38,7 +38,7 @@ def _no_dependent(_handle: int) -> int | None:
 class Objects:
     """Reads objects of one dump. `values`, `edges`, `delegates`, `containers` are its parts, for callers that need one alone.
 
-    `method_name` names the method of a code address (delegates), `dependent` gives the secondary object of a dependent handle
+    `method_name` names the method that a delegate calls, `dependent` gives the secondary object of a dependent handle
     (ConditionalWeakTable); without them code addresses are shown, and weak tables without values. `strings` False hides texts.
     """
 
