@@ -13,6 +13,7 @@ from heaphound.layouts.schema import Layout
 from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
+from heaphound.runtime.vtables import vtable_addresses
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,11 @@ def find_runtime(core: Core) -> Runtime:
     with it: the failed check is named), LayoutError or Unreadable when the way into the GC is missing from the dump.
     """
     found = find_coreclr(core)
-    build_id = found.module.build_id
-    source = layout_file(found.version, core.machine, build_id)
+    return bind_runtime(core, found, layout_file(found.version, core.machine, found.module.build_id))
+
+
+def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime:
+    """A found CoreCLR read by one layout file, with the dump's own descriptor on top where it has one. Raises as `find_runtime`."""
     layout, dac_table = _bind_globals(core, source, found)
     layout, descriptor, missing = _bind_descriptor(core.memory, layout, found)
     try:
@@ -95,7 +99,7 @@ def find_runtime(core: Core) -> Runtime:
         version=found.version,
         commit=found.commit,
         module=found.module,
-        build_id=build_id,
+        build_id=found.module.build_id,
         single_file=found.single_file,
         descriptor=descriptor,
         descriptor_missing=missing,
@@ -116,6 +120,7 @@ def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[
     except Unreadable as error:
         raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}") from error
     addresses = {name: table[index] + added for name, (index, added) in shape.globals.items() if table[index]}
+    addresses |= vtable_addresses(found.module, table, source.layout)
     return source.layout.with_globals(addresses, "layout file"), table
 
 

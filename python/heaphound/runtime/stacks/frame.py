@@ -84,17 +84,15 @@ class ExplicitFrame:
 
     frame_address: int
     frame_type: str
+    ip: int
+    """Where the thread was when the walk met the Frame: in native code that managed code called, as ClrMD prints it."""
     resume: RegisterContext | None
     method: Method | None = None
     method_desc: int | None = None
     transition_block: int | None = None
     """Address of the TransitionBlock (saved registers, then argument registers and stack arguments), None for kinds without one."""
-    return_address: int | None = None
-
-    @property
-    def ip(self) -> int:
-        """Instruction pointer of the managed caller, 0 where the Frame has none; as SOS and ClrMD print it, a Frame has no own."""
-        return 0 if self.resume is None else self.resume.ip
+    problem: str | None = None
+    """Why its method, or the registers that it should know, could not be read."""
 
     @property
     def sp(self) -> int:

@@ -1,0 +1,134 @@
+"""Reads the runtime's explicit Frames: their class, the method that they stand for, and the registers of the managed code behind them.
+
+Sources: src/coreclr/vm/frames.h and amd64/cgenamd64.cpp (UpdateRegDisplay of each class) of v6.0 to v10.0;
+docs/design/datacontracts/StackWalk.md.
+"""
+
+from heaphound.errors import LayoutError, Malformed, Unreadable
+from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.methods import Method
+from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.frame import ExplicitFrame
+from heaphound.runtime.stacks.frame_types import (
+    CONTEXT_INSIDE,
+    CONTEXT_POINTER,
+    FRAMED_METHOD,
+    HELPER_METHOD,
+    WITHOUT_REGISTERS,
+    frame_types,
+)
+from heaphound.runtime.stacks.helper_frames import HelperFrames
+from heaphound.runtime.stacks.platform_context import read_context
+from heaphound.runtime.stacks.registers import RegisterContext
+
+_SAVED = ("R12", "R13", "R14", "R15", "Rbx", "Rbp")  # fields of CalleeSavedRegisters
+_DATUM_MARKS = 7  # InlinedCallFrame.m_Datum: bit 0 a target address, bits 1 and 2 the exception handling's own calls
+
+
+class ExplicitFrames:
+    """Reads Frames of one runtime."""
+
+    def __init__(self, runtime: Runtime, locator: CodeLocator, helpers: HelperFrames) -> None:
+        self._runtime = runtime
+        self._memory = runtime.memory
+        self._layout = runtime.layout
+        self._locator = locator
+        self._helpers = helpers
+        self._types = frame_types(runtime.layout)
+
+    def next(self, address: int) -> int:
+        """Address of the next Frame outwards; all bits set at the end. Raises Unreadable."""
+        return self._memory.pointer(address + self._layout.offset("Frame", "Next"))
+
+    def read(self, address: int, ip: int) -> ExplicitFrame:
+        """The Frame at an address, met at `ip`. Raises Unreadable or Malformed where there is none that is known; what of its contents
+        cannot be read is in its `problem`."""
+        identity = self._memory.pointer(address)
+        name = self._types.get(identity)
+        if name is None:
+            raise Malformed(f"the Frame at {address:#x} is of a class that is not known: {identity:#x}")
+        problems: list[str] = []
+        resume: RegisterContext | None = None
+        try:
+            resume = self._resume(name, address)
+        except (Unreadable, Malformed, LayoutError) as error:
+            problems.append(f"its registers cannot be had: {error}")
+        method_desc: int | None = None
+        method: Method | None = None
+        try:
+            method_desc, method = self._method(name, address)
+        except (Unreadable, Malformed, LayoutError) as error:
+            problems.append(f"its method cannot be read: {error}")
+        block = None
+        if name in FRAMED_METHOD:
+            block = self._memory.pointer(address + self._layout.offset("FramedMethodFrame", "TransitionBlockPtr"))
+        return ExplicitFrame(address, name, ip, resume, method, method_desc, block, "; ".join(problems) or None)
+
+    def is_active_call(self, address: int) -> bool:
+        """Whether an InlinedCallFrame is in its native call: it lies in its method's frame before and after it too."""
+        return self._memory.pointer(address + self._layout.offset("InlinedCallFrame", "CallerReturnAddress")) != 0
+
+    def _resume(self, name: str, address: int) -> RegisterContext | None:
+        memory, layout = self._memory, self._layout
+        if name in WITHOUT_REGISTERS:
+            return None
+        if name == "InlinedCallFrame":
+            return self._inlined_call(address)
+        if name in FRAMED_METHOD:
+            return self._transition(memory.pointer(address + layout.offset("FramedMethodFrame", "TransitionBlockPtr")))
+        if name in HELPER_METHOD:
+            return self._helpers.resume(address)
+        if name in CONTEXT_INSIDE:
+            return read_context(memory, address + layout.offset(name, "TargetContext"), self._runtime.core.machine)
+        if name in CONTEXT_POINTER:
+            pointer = memory.pointer(address + layout.offset("ResumableFrame", "TargetContextPtr"))
+            return read_context(memory, pointer, self._runtime.core.machine)
+        if name == "HijackFrame":
+            return self._hijack(address)
+        evaluation = memory.pointer(address + layout.offset("FuncEvalFrame", "DebuggerEvalPtr"))
+        return read_context(memory, evaluation + layout.offset("DebuggerEval", "TargetContext"), self._runtime.core.machine)
+
+    def _inlined_call(self, address: int) -> RegisterContext | None:
+        memory, layout = self._memory, self._layout
+        ip = memory.pointer(address + layout.offset("InlinedCallFrame", "CallerReturnAddress"))
+        if ip == 0:
+            return None
+        saved_fp = address + layout.offset("InlinedCallFrame", "CalleeSavedFP")
+        sp = memory.pointer(address + layout.offset("InlinedCallFrame", "CallSiteSP"))
+        return RegisterContext("x64", {"rip": ip, "rsp": sp, "rbp": memory.pointer(saved_fp)}, {"rbp": saved_fp})
+
+    def _transition(self, block: int) -> RegisterContext:
+        """Registers of the caller of a stub that pushed a TransitionBlock: its return address and all callee-saved registers."""
+        layout = self._layout
+        return self._saved(
+            block + layout.offset("TransitionBlock", "CalleeSavedRegisters"),
+            block + layout.offset("TransitionBlock", "ReturnAddress"),
+            block + layout.size("TransitionBlock"),
+        )
+
+    def _hijack(self, address: int) -> RegisterContext:
+        """Registers after the return that was diverted into the runtime: the Frame has the return address that was overwritten."""
+        memory, layout = self._memory, self._layout
+        arguments = memory.pointer(address + layout.offset("HijackFrame", "HijackArgsPtr"))
+        return self._saved(
+            arguments + layout.offset("HijackArgs", "CalleeSavedRegisters"),
+            address + layout.offset("HijackFrame", "ReturnAddress"),
+            arguments + layout.size("HijackArgs"),
+        )
+
+    def _saved(self, registers: int, return_address: int, sp: int) -> RegisterContext:
+        where = {field.lower(): registers + self._layout.offset("CalleeSavedRegisters", field) for field in _SAVED}
+        values = {name: self._memory.pointer(slot) for name, slot in where.items()}
+        return RegisterContext("x64", {**values, "rip": self._memory.pointer(return_address), "rsp": sp}, where)
+
+    def _method(self, name: str, address: int) -> tuple[int | None, Method | None]:
+        memory, layout = self._memory, self._layout
+        method_desc = 0
+        if name == "InlinedCallFrame":
+            datum = memory.pointer(address + layout.offset("InlinedCallFrame", "Datum"))
+            method_desc = 0 if datum & _DATUM_MARKS else datum
+        elif name in FRAMED_METHOD:
+            method_desc = memory.pointer(address + layout.offset("FramedMethodFrame", "MethodDescPtr"))
+        elif name in HELPER_METHOD:
+            return self._helpers.method(address)
+        return (method_desc, self._locator.methods.method(method_desc)) if method_desc else (None, None)

@@ -1,0 +1,123 @@
+"""The walk over one thread's stack: managed frames by unwind information, from one managed run to the next by explicit Frames.
+
+The algorithm is that of the runtime (StackFrameIterator of src/coreclr/vm/stackwalk.cpp; docs/design/datacontracts/StackWalk.md): where the
+instruction pointer is in native code, the next Frame says how to go on; a Frame that lies inside a managed frame comes before it.
+"""
+
+from collections.abc import Iterator
+
+from heaphound.dump.core import Core
+from heaphound.errors import LayoutError, Malformed, Unreadable
+from heaphound.limits import LIMITS
+from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.explicit_frames import ExplicitFrames
+from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.frame_code import FrameCodes
+from heaphound.runtime.stacks.frame_types import CONTEXT_POINTER
+from heaphound.runtime.stacks.helper_frames import HelperFrames
+from heaphound.runtime.stacks.registers import RegisterContext
+from heaphound.runtime.stacks.unwinding import unwind_frame
+from heaphound.runtime.threads import NO_FRAME, Thread
+
+_TORN = ("FaultingExceptionFrame", "SoftwareExceptionFrame")  # the managed frame behind it was left by an exception
+
+
+class StackWalker:
+    """Walks the stacks of one dump's threads; what it learns of code is kept for the next thread."""
+
+    def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
+        self.runtime = runtime
+        self.codes = FrameCodes(runtime, locator)
+        self.frames = ExplicitFrames(runtime, locator, HelperFrames(runtime, self.codes, locator.methods))
+        self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
+
+    def walk(self, thread: Thread) -> Iterator[Frame | StackEnd]:
+        """The frames of a thread, innermost first; a StackEnd last where the rest cannot be walked. Raises nothing of the dump's.
+
+        A thread that has no registers in the dump, or is not alive, gives no frame, and the former a StackEnd.
+        """
+        if thread.os_id is None:
+            return
+        registers = self._registers.get(thread.os_id)
+        if registers is None:
+            yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
+            return
+        start = RegisterContext("x64" if self.runtime.core.machine == "x64" else "arm64", registers)
+        yield from _Walk(self, start, thread.frame).run()
+
+
+def walk_stack(runtime: Runtime, locator: CodeLocator, thread: Thread, core: Core) -> Iterator[Frame | StackEnd]:  # noqa: ARG001
+    """The frames of one thread; for many threads of a dump a `StackWalker` serves them faster."""
+    return StackWalker(runtime, locator).walk(thread)
+
+
+class _Walk:
+    """One walk: the registers so far, and the next explicit Frame."""
+
+    def __init__(self, walker: StackWalker, context: RegisterContext, frame: int | None) -> None:
+        self._walker = walker
+        self._memory = walker.runtime.memory
+        self._context = context
+        self._frame = frame or 0
+        self._active = True
+        self._interrupted = False
+        self._managed_sp = -1
+        self._met: int | None = None
+
+    def run(self) -> Iterator[Frame | StackEnd]:
+        """The frames; every error of the dump becomes the StackEnd."""
+        for _ in range(LIMITS.stack_frames):
+            try:
+                code = self._walker.codes.find(self._context.ip)
+                if code is None and self._frame in NO_FRAME:
+                    return
+                if code is None:
+                    yield self._explicit()
+                    continue
+                if self._context.sp <= self._managed_sp:
+                    raise Malformed(f"the stack pointer does not move up from {self._managed_sp:#x}")
+                caller: RegisterContext | None = None
+                failure: Unreadable | Malformed | None = None
+                try:
+                    caller = unwind_frame(self._memory, self._context, code, self._active)
+                except (Unreadable, Malformed) as error:
+                    failure = error
+                if caller is not None:
+                    yield from self._inside(caller.sp)
+                yield ManagedFrame(code, self._context, caller, self._active, self._interrupted)
+                if caller is None:
+                    raise failure or Malformed("the frame cannot be unwound")
+                self._managed_sp, self._context, self._active, self._interrupted = self._context.sp, caller, False, False
+            except (Unreadable, Malformed, LayoutError) as error:
+                yield StackEnd(self._context.sp, str(error))
+                return
+        yield StackEnd(self._context.sp, f"more than {LIMITS.stack_frames} frames")
+
+    def _inside(self, caller_sp: int) -> Iterator[Frame]:
+        """Frames that lie in the stack of the managed frame, which ends below `caller_sp`: none of them has the way on."""
+        while self._frame not in NO_FRAME and self._frame < caller_sp:
+            frame = self._walker.frames.read(self._frame, self._context.ip)
+            already = frame.frame_address == self._met
+            self._advance()
+            if not already:
+                yield frame
+
+    def _explicit(self) -> ExplicitFrame:
+        """The next Frame, met in native code; its registers, if it has any, are those of the managed code behind it."""
+        frame = self._walker.frames.read(self._frame, self._context.ip)
+        if frame.resume is None and frame.problem is not None and frame.problem.startswith("its registers"):
+            raise Malformed(f"{frame.frame_type} at {frame.frame_address:#x}: {frame.problem}")
+        self._met = self._frame
+        self._advance()
+        if frame.resume is not None:
+            self._context = frame.resume
+            self._active = frame.frame_type in CONTEXT_POINTER or frame.frame_type in _TORN[:1]
+            self._interrupted = frame.frame_type in _TORN
+        return frame
+
+    def _advance(self) -> None:
+        following = self._walker.frames.next(self._frame)
+        if following not in NO_FRAME and following <= self._frame:
+            raise Malformed(f"the chain of Frames does not move up at {self._frame:#x}: the next is {following:#x}")
+        self._frame = following
