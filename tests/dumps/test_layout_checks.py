@@ -9,9 +9,8 @@ import pytest
 from heaphound.dump.core import Core, open_core
 from heaphound.errors import UnsupportedRuntime
 from heaphound.layouts.load import LayoutFile, layout_file
-from heaphound.runtime import runtime as runtime_module
 from heaphound.runtime.locate import find_coreclr
-from heaphound.runtime.runtime import Runtime, find_runtime
+from heaphound.runtime.runtime import bind_runtime
 from tests.lab.dumps import make_dump, zoo
 from tests.lab.runtimes import VERSIONS
 
@@ -67,19 +66,10 @@ def version_and_core(request: pytest.FixtureRequest) -> tuple[str, Core]:
     return version, open_core(make_dump(zoo(version)).path)
 
 
-def with_layout(core: Core, source: LayoutFile, patch: pytest.MonkeyPatch) -> Runtime:
-    """The runtime of a core read by one layout file alone, without the dump's own descriptor."""
-    found = replace(find_coreclr(core), descriptor=None)
-    with patch.context() as context:
-        context.setattr(runtime_module, "find_coreclr", lambda _: found)
-        context.setattr(runtime_module, "layout_file", lambda *_: source)
-        return find_runtime(core)
-
-
-def lost(core: Core, source: LayoutFile, patch: pytest.MonkeyPatch) -> set[str]:
-    """The abilities that a layout takes away."""
+def lost(core: Core, source: LayoutFile) -> set[str]:
+    """The abilities that a layout file takes away on a core, read without the dump's own descriptor."""
     try:
-        runtime = with_layout(core, source, patch)
+        runtime = bind_runtime(core, replace(find_coreclr(core), descriptor=None), source)
     except UnsupportedRuntime:
         return {REFUSED}
     return {ability.name for ability in runtime.abilities if not ability.available}
@@ -92,9 +82,9 @@ def moved(source: LayoutFile, type_name: str, field: str) -> LayoutFile:
     return replace(source, layout=source.layout.with_types({type_name: replace(known, fields=fields)}))
 
 
-def test_the_file_alone_takes_nothing_away(version_and_core: tuple[str, Core], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_alone_takes_nothing_away(version_and_core: tuple[str, Core]) -> None:
     version, core = version_and_core
-    assert lost(core, layout_file(version, "x64", None), monkeypatch) == set()
+    assert lost(core, layout_file(version, "x64", None)) == set()
 
 
 def unnoticed(expected: dict[str, list[str]], lost_by: Callable[[str], set[str]]) -> list[tuple[str, str, set[str]]]:
@@ -108,25 +98,25 @@ def unnoticed(expected: dict[str, list[str]], lost_by: Callable[[str], set[str]]
     return found
 
 
-def test_a_field_that_has_moved_is_noticed(version_and_core: tuple[str, Core], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_that_has_moved_is_noticed(version_and_core: tuple[str, Core]) -> None:
     version, core = version_and_core
     source = layout_file(version, "x64", None)
 
     def lost_by(name: str) -> set[str]:
         type_name, _, field = name.partition(".")
-        return lost(core, moved(source, type_name, field), monkeypatch)
+        return lost(core, moved(source, type_name, field))
 
     assert unnoticed(NOTICED, lost_by) == []
     assert unnoticed(NOTICED_IN[source.layout.version], lost_by) == []
 
 
-def test_a_global_that_has_moved_is_noticed(version_and_core: tuple[str, Core], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_global_that_has_moved_is_noticed(version_and_core: tuple[str, Core]) -> None:
     version, core = version_and_core
     source = layout_file(version, "x64", None)
 
     def lost_by(name: str) -> set[str]:
         index, added = source.dac_table.globals[name]
         globals_: dict[str, Any] = {**source.dac_table.globals, name: (index + 1, added)}
-        return lost(core, replace(source, dac_table=replace(source.dac_table, globals=globals_)), monkeypatch)
+        return lost(core, replace(source, dac_table=replace(source.dac_table, globals=globals_)))
 
     assert unnoticed(GLOBALS_NOTICED, lost_by) == []
