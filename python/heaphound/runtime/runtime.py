@@ -13,6 +13,7 @@ from heaphound.layouts.schema import Layout
 from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
+from heaphound.runtime.vtables import vtable_addresses
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[
     except Unreadable as error:
         raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}") from error
     addresses = {name: table[index] + added for name, (index, added) in shape.globals.items() if table[index]}
+    addresses |= vtable_addresses(found.module, table, source.layout)
     return source.layout.with_globals(addresses, "layout file"), table
 
 
