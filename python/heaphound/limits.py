@@ -49,5 +49,24 @@ class Limits:
     call_frame_instructions: int = 65_536  # of one function's .eh_frame entry; the longest known have some thousands
     debug_info_bytes: int = 16 << 20  # of one method's IL map; the largest methods have some 100 KB
 
+    # code: heaphound.runtime.code and what it rests on
+    code_sections: int = 1_000_000  # of one process; it has a few a module and code heap, the largest seen some thousands
+    stub_jumps: int = 16  # from stub to stub; call counting, backpatching and jump stubs together make three
+    image_sections: int = 1_024  # of one ready-to-run header; the format knows about 25 kinds
+    image_methods: int = 1 << 24  # entry points of one image: row ids have 24 bits
+    image_hash_bits: int = 24  # buckets of one ready-to-run hash table, as a power of two; the core library has 2^13
+    prepared_buckets: int = 1 << 22  # of four methods each; the largest services prepare some 100,000
+    internal_call_chain: int = 4_096  # in one bucket of the runtime's table of internal calls, which are some 300 in all
+    method_name_bytes: int = 4_096  # of a dynamic method; serializers and expression trees write some 100
+    method_signature_bytes: int = 65_536  # of a dynamic method; parameters take a few bytes each
+
+    # references of frames: heaphound.runtime.gc_info, heaphound.runtime.stack_roots
+    gc_info_bytes: int = 4 << 20  # of one method; generated parsers with thousands of locals reach some 100 KB
+    gc_slots: int = 65_536  # registers and stack slots of one method that hold references; the largest have a few thousand
+    method_code_bytes: int = 1 << 28  # of one method's native code; the largest known have a few MB
+    import_sections: int = 4_096  # of one ready-to-run image; crossgen writes about ten
+    gc_frames: int = 1 << 20  # GCFrames of one thread in a chain; deep native recursion in the runtime makes some hundreds
+    frame_scan_bytes: int = 64 << 20  # of one frame looked through word by word; the largest main-thread stacks have 8 MB
+
 
 LIMITS = Limits()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from heaphound.errors import LayoutError, Malformed, Unreadable
+from heaphound.limits import LIMITS
 from heaphound.runtime.code_ranges import CodeSection, code_ranges
 from heaphound.runtime.internal_calls import internal_call
 from heaphound.runtime.methods import Method, Methods
@@ -21,7 +22,6 @@ from heaphound.runtime.typesystem import TypeSystem
 
 CodeKind = Literal["jit", "ready-to-run", "precode", "stub", "internal call"]
 
-_MAXIMUM_JUMPS = 16  # stub to stub; call counting, backpatching and jump stubs together make three
 _UNMANAGED = (1 << 64) - 1  # MulticastDelegate._invocationCount of a delegate over a native function (comdelegate.h)
 
 
@@ -133,7 +133,7 @@ class CodeLocator:
     def _locate(self, address: int) -> CodeLocation | None:
         at = address
         stub: str | None = None
-        for _ in range(_MAXIMUM_JUMPS):
+        for _ in range(LIMITS.stub_jumps):
             found = self._code_at(at)
             if found is not None:
                 return CodeLocation(address, found.kind, found.start, found.method, stub, found.problem)
@@ -152,7 +152,7 @@ class CodeLocator:
             if decoded.target is None:
                 return CodeLocation(address, "stub", at, None, decoded.kind)
             at = decoded.target
-        return CodeLocation(address, "stub", at, None, stub, f"more than {_MAXIMUM_JUMPS} stubs lead into each other")
+        return CodeLocation(address, "stub", at, None, stub, f"more than {LIMITS.stub_jumps} stubs lead into each other")
 
     def _code_at(self, address: int) -> CodeLocation | None:
         section = self.section_at(address)

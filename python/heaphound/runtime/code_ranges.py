@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from heaphound.errors import LimitExceeded
+from heaphound.limits import LIMITS
 from heaphound.runtime.runtime import Runtime
 
 CodeKind = Literal["jit", "ready-to-run", "stubs"]
 
-_MAXIMUM_SECTIONS = 1_000_000  # a process has a few per module and code heap; the largest seen have some thousands
 _LEVELS = 5  # 64-bit: bits 56-17 of the address, 8 a level (codeman.h, RangeSectionMap)
 _ENTRIES_PER_LEVEL = 256
 
@@ -58,8 +58,8 @@ def _list_sections(runtime: Runtime) -> Iterator[int]:
     seen: set[int] = set()
     section = memory.pointer(runtime.layout.global_address("ExecutionManagerCodeRangeList"))
     while section:
-        if section in seen or len(seen) > _MAXIMUM_SECTIONS:
-            raise LimitExceeded(f"the list of code ranges loops or is longer than {_MAXIMUM_SECTIONS} at {section:#x}")
+        if section in seen or len(seen) > LIMITS.code_sections:
+            raise LimitExceeded(f"the list of code ranges loops or is longer than {LIMITS.code_sections} at {section:#x}")
         seen.add(section)
         yield section
         section = memory.pointer(section + next_offset)
@@ -75,8 +75,8 @@ def _map_sections(runtime: Runtime) -> Iterator[int]:
         below = []
         for address in level:
             below += [entry & ~1 for entry in memory.words(address, _ENTRIES_PER_LEVEL) if entry & ~1]
-        if len(below) > _MAXIMUM_SECTIONS:
-            raise LimitExceeded(f"the map of code ranges has {len(below)} entries, more than {_MAXIMUM_SECTIONS}")
+        if len(below) > LIMITS.code_sections:
+            raise LimitExceeded(f"the map of code ranges has {len(below)} entries, more than {LIMITS.code_sections}")
         level = below
     yield from _fragment_sections(runtime, level)
 
@@ -88,8 +88,8 @@ def _fragment_sections(runtime: Runtime, fragments: list[int]) -> Iterator[int]:
     for first in fragments:
         fragment = first
         while fragment and fragment not in seen:
-            if len(seen) > _MAXIMUM_SECTIONS:
-                raise LimitExceeded(f"the map of code ranges has more than {_MAXIMUM_SECTIONS} fragments")
+            if len(seen) > LIMITS.code_sections:
+                raise LimitExceeded(f"the map of code ranges has more than {LIMITS.code_sections} fragments")
             seen.add(fragment)
             yield memory.pointer(fragment + section_offset)
             fragment = memory.pointer(fragment + next_offset) & ~1

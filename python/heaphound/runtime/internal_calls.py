@@ -6,8 +6,7 @@ src/coreclr/vm/ecall.h, ecall.cpp: a hash table of chains, filled when such a me
 from heaphound.dump.memory import Memory
 from heaphound.errors import LimitExceeded
 from heaphound.layouts.schema import Layout
-
-_MAXIMUM_CHAIN = 4096  # the runtime has some 300 FCalls in all
+from heaphound.limits import LIMITS
 
 
 def internal_call(memory: Memory, layout: Layout, address: int) -> int | None:
@@ -19,10 +18,10 @@ def internal_call(memory: Memory, layout: Layout, address: int) -> int | None:
         return None
     table = layout.global_address("FCallMethods")
     entry = memory.pointer(table + 8 * (address % layout.constant("FCallHashSize")))
-    for _ in range(_MAXIMUM_CHAIN):
+    for _ in range(LIMITS.internal_call_chain):
         if not entry:
             return None
         if memory.pointer(entry + layout.offset("ECHash", "Implementation")) == address:
             return memory.pointer(entry + layout.offset("ECHash", "MethodDesc"))
         entry = memory.pointer(entry + layout.offset("ECHash", "Next"))
-    raise LimitExceeded(f"the runtime's table of internal calls has a chain of more than {_MAXIMUM_CHAIN} entries")
+    raise LimitExceeded(f"the runtime's table of internal calls has a chain of more than {LIMITS.internal_call_chain} entries")

@@ -23,8 +23,6 @@ _FCALL, _PINVOKE, _RUNTIME, _ARRAY, _INSTANTIATED, _DYNAMIC = 1, 2, 3, 4, 5, 7
 _KINDS: dict[int, MethodKind] = {_FCALL: "internal call", _PINVOKE: "p/invoke", _RUNTIME: "runtime", _ARRAY: "array"}
 _ARRAY_METHODS = ("Get", "Set", "Address")  # the first of an array type's methods; constructors follow (array.cpp)
 _TOKEN_BITS = 24
-_MAXIMUM_NAME_BYTES = 4096
-_MAXIMUM_SIGNATURE_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +164,9 @@ class Methods:
         memory, layout = self._memory, self._layout
         flags = memory.u32(method_desc + layout.offset("StoredSigMethodDesc", "ExtendedFlags"))
         is_lcg = bool(flags & layout.constant("DynamicMethodDescFlags.LCGMethod"))
-        name = memory.cstring(memory.pointer(method_desc + layout.offset("DynamicMethodDesc", "MethodName")), _MAXIMUM_NAME_BYTES)
+        name = memory.cstring(memory.pointer(method_desc + layout.offset("DynamicMethodDesc", "MethodName")), LIMITS.method_name_bytes)
         size = memory.u32(method_desc + layout.offset("StoredSigMethodDesc", "cSig"))
-        if size > _MAXIMUM_SIGNATURE_BYTES:
+        if size > LIMITS.method_signature_bytes:
             raise LimitExceeded(f"the dynamic method at {method_desc:#x} claims {size} bytes of signature")
         signature = memory.pointer(method_desc + layout.offset("StoredSigMethodDesc", "Sig"))
         module = owner.module

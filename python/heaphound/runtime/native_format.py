@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from heaphound.errors import LimitExceeded, Malformed
+from heaphound.limits import LIMITS
 
 _BLOCK = 16  # indices of a NativeArray that share one tree
-_MAXIMUM_ELEMENTS = 1 << 24  # a module has at most 2^24 methods: row ids have 24 bits
-_MAXIMUM_BUCKETS_SHIFT = 24
 
 
 class NativeReader:
@@ -55,8 +54,8 @@ def array_elements(reader: NativeReader, offset: int = 0) -> Iterator[tuple[int,
     """(index, offset of its payload) of every element of a NativeArray, ascending by index. Raises Malformed, LimitExceeded."""
     header, base = reader.unsigned(offset)
     count, size_code = header >> 2, header & 3
-    if count > _MAXIMUM_ELEMENTS:
-        raise LimitExceeded(f"a ready-to-run array claims {count} elements, more than {_MAXIMUM_ELEMENTS}")
+    if count > LIMITS.image_methods:
+        raise LimitExceeded(f"a ready-to-run array claims {count} elements, more than {LIMITS.image_methods}")
     for first in range(0, count, _BLOCK):
         root = base + reader.entry(base, first // _BLOCK, size_code)
         for within, payload in _leaves(reader, root, 0, _BLOCK >> 1):
@@ -83,7 +82,7 @@ def hashtable_entries(reader: NativeReader) -> Iterator[int]:
     """Offset of the payload of every entry of a NativeHashtable. Raises Malformed, LimitExceeded."""
     header = reader.u8(0)
     shift, size_code = header >> 2, header & 3
-    if shift > _MAXIMUM_BUCKETS_SHIFT:
+    if shift > LIMITS.image_hash_bits:
         raise LimitExceeded(f"a ready-to-run hash table claims 2^{shift} buckets")
     base = 1
     for bucket in range(1 << shift):

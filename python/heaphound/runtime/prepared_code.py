@@ -10,10 +10,10 @@ from bisect import bisect_right
 from heaphound.dump.memory import Memory
 from heaphound.errors import LimitExceeded, Malformed
 from heaphound.layouts.schema import Layout
+from heaphound.limits import LIMITS
 
 _LAST_SPECIAL_KEY = 1  # 0 empty, 1 deleted
 _FRAGMENT_BYTES = 12  # RUNTIME_FUNCTION of x64: begin, end and unwind RVA
-_MAXIMUM_BUCKETS = 1 << 22  # four methods a bucket; the largest services prepare some 100,000
 
 
 class PreparedCode:
@@ -88,7 +88,7 @@ class PreparedCode:
         if not buckets:
             return {}
         count = memory.u32(buckets)  # the first bucket only says how many others there are
-        if count > _MAXIMUM_BUCKETS:
+        if count > LIMITS.prepared_buckets:
             raise LimitExceeded(f"the map of prepared methods of module {module:#x} claims {count} buckets")
         size, slots = layout.size("Bucket"), layout.constant("HashMapSlotsPerBucket")
         words = memory.words(buckets + size, count * size // 8)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from struct import unpack, unpack_from
 
 from heaphound.errors import LimitExceeded, Malformed
+from heaphound.limits import LIMITS
 from heaphound.runtime.native_format import NativeReader, array_elements, entry_point, hashtable_entries
 from heaphound.runtime.pe import PEImage
 from heaphound.runtime.ready_to_run_signatures import skip_method_signature
@@ -19,7 +20,6 @@ _RUNTIME_FUNCTIONS = 102
 _METHODDEF_ENTRY_POINTS = 103
 _DELAY_LOAD_THUNKS = 106
 _INSTANCE_ENTRY_POINTS = 109
-_MAXIMUM_SECTIONS = 1024  # the format knows about 25 kinds
 _RUNTIME_FUNCTION_BYTES = 12  # x64: begin, end and unwind RVA (5 bytes of size are not used on Unix)
 
 
@@ -115,7 +115,7 @@ def _read_sections(image: PEImage) -> dict[int, tuple[int, int]]:
     (count,) = unpack_from("<I", header, 12)
     if header[:4] != _SIGNATURE:
         raise Malformed(f"the native header of the image at {image.base:#x} is {header[:4].hex()}, not ready-to-run")
-    if count > _MAXIMUM_SECTIONS:
+    if count > LIMITS.image_sections:
         raise LimitExceeded(f"the image at {image.base:#x} claims {count} ready-to-run sections")
     raw = image.read(directory[0] + 16, 12 * count)
     return {kind: (rva, size) for kind, rva, size in (unpack_from("<III", raw, 12 * index) for index in range(count))}

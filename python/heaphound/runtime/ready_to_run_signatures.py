@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heaphound.errors import LimitExceeded, Malformed
+from heaphound.limits import LIMITS
 from heaphound.runtime.metadata.heaps import compressed_signed, compressed_unsigned
 from heaphound.runtime.metadata.type_names import with_arguments
 from heaphound.runtime.signatures import PRIMITIVES
-
-_MAXIMUM_DEPTH = 64
-_MAXIMUM_ARGUMENTS = 1024
 
 _INSTANTIATION, _SLOT, _MEMBER_REF, _CONSTRAINED, _OWNER, _UPDATE_CONTEXT = 0x04, 0x08, 0x10, 0x20, 0x40, 0x80
 _CANON, _MODULE_OVERRIDE, _NATIVE_VALUE_TYPE = 0x3E, 0x3F, 0x3D
@@ -80,13 +78,13 @@ class _Decoder:
 
     def types(self, module: int, depth: int = 0) -> list[str]:
         count = self.unsigned()
-        if count > _MAXIMUM_ARGUMENTS:
+        if count > LIMITS.generic_arguments:
             raise LimitExceeded(f"a ready-to-run signature claims {count} type arguments")
         return [self.type(module, module, depth) for _ in range(count)]
 
     def type(self, module: int, outer: int, depth: int) -> str:
-        if depth > _MAXIMUM_DEPTH:
-            raise LimitExceeded(f"a ready-to-run signature is nested more than {_MAXIMUM_DEPTH} deep")
+        if depth > LIMITS.type_nesting:
+            raise LimitExceeded(f"a ready-to-run signature is nested more than {LIMITS.type_nesting} deep")
         code = self.unsigned()
         if code == _MODULE_OVERRIDE:
             return self.type(self.unsigned(), outer, depth + 1)
@@ -142,6 +140,6 @@ class _Decoder:
 
     def _count(self) -> int:
         count = self.unsigned()
-        if count > _MAXIMUM_ARGUMENTS:
+        if count > LIMITS.generic_arguments:
             raise LimitExceeded(f"a ready-to-run signature claims {count} parts")
         return count
