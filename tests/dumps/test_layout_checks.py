@@ -1,14 +1,18 @@
 """A layout whose numbers are off by one word must be noticed by name on a real dump, each number by the ability that rests on it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import resources
 from typing import Any
 
 import pytest
+from tools.make_layout import draft, layout_text, read_table
 
 from heaphound.dump.core import Core, open_core
 from heaphound.errors import UnsupportedRuntime
-from heaphound.layouts.load import LayoutFile, layout_file
+from heaphound.layouts.descriptor import read_descriptor
+from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file
 from heaphound.runtime.locate import find_coreclr
 from heaphound.runtime.runtime import bind_runtime
 from tests.lab.dumps import make_dump, zoo
@@ -120,3 +124,17 @@ def test_a_global_that_has_moved_is_noticed(version_and_core: tuple[str, Core]) 
         return lost(core, replace(source, dac_table=replace(source.dac_table, globals=globals_)))
 
     assert unnoticed(GLOBALS_NOTICED, lost_by) == []
+
+
+def test_a_draft_from_the_version_before_finds_every_global() -> None:
+    core = open_core(make_dump(zoo("10.0.11")).path)
+    found = find_coreclr(core)
+    assert found.descriptor is not None
+    older = json.loads(resources.files("heaphound.layouts").joinpath("data", "coreclr-9.0-x64.json").read_text("utf-8"))
+    drafted = draft(older, found, read_descriptor(core.memory.bytes, found.descriptor), read_table(core, found))
+    file, known = parse_layout_file(layout_text(drafted), "draft"), layout_file("10.0.11", "x64", None)
+    assert file.dac_table.entry_count == known.dac_table.entry_count
+    common = file.dac_table.globals.keys() & known.dac_table.globals.keys()
+    assert {name: file.dac_table.globals[name] for name in common} == {name: known.dac_table.globals[name] for name in common}
+    assert known.dac_table.globals.keys() <= file.dac_table.globals.keys()
+    assert "handles" in lost(core, file)  # its handle table is the older one's still: noticed, not read wrongly

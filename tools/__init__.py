@@ -1,0 +1,1 @@
+"""Programs for the makers of heaphound; the package never imports them."""
