@@ -1,0 +1,155 @@
+"""GcInfo of one method: decode once, then ask which slots are live at an instruction."""
+
+from dataclasses import dataclass
+
+from heaphound.dump.memory import Memory
+from heaphound.errors import Malformed
+from heaphound.runtime.gc_info.bits import BitReader, Source
+from heaphound.runtime.gc_info.encoding import GcInfoEncoding, encoding_of
+from heaphound.runtime.gc_info.header import GcInfoHeader, read_header
+from heaphound.runtime.gc_info.liveness import live_at_safe_point, live_in_range
+from heaphound.runtime.gc_info.slots import Slot, SlotTable, read_slot_table
+
+
+@dataclass(frozen=True, slots=True)
+class FrameState:
+    """How a frame is stopped (the runtime's ICodeManagerFlags of src/coreclr/inc/eetwain.h)."""
+
+    active: bool = False
+    """The instruction is the next to run, so scratch registers and outgoing arguments are live."""
+    aborted: bool = False
+    """Execution was torn out by an exception and does not go on there."""
+    parent_of_funclet: bool = False
+    """A funclet further in reported for it."""
+    filter_funclet: bool = False
+    """It is a filter, whose parent reports the untracked slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class GcInfo:
+    """Decoded header and tables; liveness is read from the bits at each question."""
+
+    encoding: GcInfoEncoding
+    header: GcInfoHeader
+    ranges: tuple[tuple[int, int], ...]
+    """Fully interruptible code: (start, end), in bytes from the start of the method."""
+    slots: SlotTable
+    _reader: BitReader
+    _safe_points: int
+    _liveness: int
+
+    @property
+    def safe_points(self) -> tuple[int, ...]:
+        """Offsets of the return addresses of call sites with information of their own, ascending, in bytes."""
+        adjustment = 0 if self.header.exact_safe_points else 1
+        reader = self._reader.at(self._safe_points)
+        bits, shift = self._safe_point_bits, self.encoding.instruction_shift
+        return tuple((reader.read(bits) << shift) + (adjustment << shift) for _ in range(self.header.safe_point_count))
+
+    def live_slots(self, offset: int, state: FrameState) -> list[Slot]:
+        """The slots that hold references when `offset` (of a return address, where the frame is not active) is reached.
+
+        Raises Malformed, Unreadable.
+        """
+        if state.parent_of_funclet and self.header.only_leaf:
+            return []
+        inside = offset if state.active or state.aborted or self.header.exact_safe_points else offset - 1
+        found = self._tracked(inside, state)
+        if found is None:
+            return []
+        if not (state.parent_of_funclet or state.filter_funclet):
+            found.extend(self.slots.untracked)
+        return found
+
+    def _tracked(self, offset: int, state: FrameState) -> list[Slot] | None:
+        """Live tracked slots; None where even untracked ones must not be reported."""
+        safe_point = None if state.aborted else self._safe_point_index(offset)
+        position = length = 0
+        if safe_point is None and self.ranges:
+            place = self._place_in_ranges(offset)
+            if place is None:
+                return None
+            position, length = place
+        tracked = self.slots.tracked
+        if not tracked:
+            return []
+        reader = self._reader.at(self._liveness)
+        if safe_point is not None:
+            live = live_at_safe_point(reader, self.encoding, safe_point, self.header.safe_point_count, len(tracked))
+        elif not self.ranges:
+            return []
+        else:
+            live = live_in_range(reader, self.encoding, self.header.safe_point_count, len(tracked), position, length)
+        chosen = [tracked[index] for index in live]
+        return chosen if state.active else [slot for slot in chosen if slot.register not in self.encoding.scratch_registers]
+
+    @property
+    def _safe_point_bits(self) -> int:
+        return _ceiling_of_log2(self.header.code_length >> self.encoding.instruction_shift)
+
+    def _safe_point_index(self, offset: int) -> int | None:
+        if self.encoding.safe_points_are_odd and not self.header.exact_safe_points and not offset & 1:
+            return None
+        wanted = offset >> self.encoding.instruction_shift
+        bits = self._safe_point_bits
+        low, high = 0, self.header.safe_point_count
+        reader = self._reader.at(self._safe_points)
+        while low < high:
+            middle = (low + high) // 2
+            reader.position = self._safe_points + middle * bits
+            found = reader.read(bits)
+            if found == wanted:
+                return middle
+            if found < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return None
+
+    def _place_in_ranges(self, offset: int) -> tuple[int, int] | None:
+        """(place of an offset in the interruptible ranges laid end to end, their whole length), normalised; None outside of them."""
+        shift = self.encoding.instruction_shift
+        place, length = None, 0
+        for start, end in self.ranges:
+            if start <= offset < end:
+                place = length + (offset - start >> shift)
+            length += end - start >> shift
+        return None if place is None else (place, length)
+
+
+def read_gc_info(memory: Memory, address: int, version: int, machine: str) -> GcInfo:
+    """Decode the GcInfo at an address. Raises Malformed, Unreadable."""
+
+    def source(offset: int, size: int) -> bytes:
+        present = memory.image.readable_bytes(address + offset, size)
+        return memory.bytes(address + offset, present or size)
+
+    return decode_gc_info(source, version, machine)
+
+
+def decode_gc_info(source: Source, version: int, machine: str) -> GcInfo:
+    """Decode GcInfo from its bytes. Raises Malformed, and what the source raises."""
+    encoding = encoding_of(machine)
+    reader = BitReader(source)
+    header = read_header(reader, version, encoding)
+    safe_points = reader.position
+    reader.skip(header.safe_point_count * _ceiling_of_log2(header.code_length >> encoding.instruction_shift))
+    ranges = _ranges(reader, header, encoding)
+    slots = read_slot_table(reader, encoding)
+    return GcInfo(encoding, header, ranges, slots, reader, safe_points, reader.position)
+
+
+def _ranges(reader: BitReader, header: GcInfoHeader, encoding: GcInfoEncoding) -> tuple[tuple[int, int], ...]:
+    found: list[tuple[int, int]] = []
+    end = 0
+    for _ in range(header.range_count):
+        start = end + (reader.unsigned(encoding.range_delta_base) << encoding.instruction_shift)
+        end = start + (reader.unsigned(encoding.range_delta_base) + 1 << encoding.instruction_shift)
+        if end > header.code_length:
+            raise Malformed(f"GcInfo has an interruptible range up to {end} in {header.code_length} bytes of code")
+        found.append((start, end))
+    return tuple(found)
+
+
+def _ceiling_of_log2(value: int) -> int:
+    return (value - 1).bit_length() if value > 1 else 0
