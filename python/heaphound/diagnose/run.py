@@ -37,7 +37,7 @@ def diagnose(subject: Subject, rules: tuple[Rule, ...], progress: Progress = sil
 def _verdict(findings: list[Finding], skipped: list[SkippedRule]) -> Verdict:
     if any(finding.severity == "leak" for finding in findings):
         return "leak"
-    return "unclear" if skipped else "no-leak"
+    return "unclear" if skipped or any(finding.severity == "waste" for finding in findings) else "no-leak"
 
 
 def _merged(findings: list[Finding]) -> list[Finding]:

@@ -12,6 +12,7 @@ from heaphound.graph.object_graph import ObjectGraph
 from heaphound.results.analyze import PathStep
 from heaphound.runtime.calls import CodeSearch
 from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.containers import Containers
 from heaphound.runtime.edges import Edges
 from heaphound.runtime.roots import RootTable
 from heaphound.runtime.runtime import Runtime
@@ -27,6 +28,7 @@ class Subject:
     runtime: Runtime
     types: TypeSystem
     edges: Edges
+    containers: Containers
     graph: ObjectGraph
     roots: RootTable
     threads: Sequence[Thread]

@@ -51,7 +51,7 @@ class ObjectGraph:
     @cached_property
     def dominators(self) -> Dominators:
         """The dominator tree below a virtual root above all roots; O(references), once."""
-        return self.graph.dominators(self.table, np.concatenate([self.exact_roots, self.conservative_roots]), progress=self._progress)
+        return self.graph.dominators(self.table, self.exact_roots, last_resort=self.conservative_roots, progress=self._progress)
 
     def is_reachable(self, index: int) -> bool:
         """Whether any root reaches the object."""
@@ -101,3 +101,10 @@ class ObjectGraph:
             self.exact_roots, target, maximum, last_resort=self.conservative_roots, progress=self._progress
         )
         return Paths(tuple(tuple(path) for path in paths), complete)
+
+    def type_index(self, method_table: int) -> int:
+        """Type index of a method table of the heap. KeyError for one that no object has."""
+        at = int(np.searchsorted(self.table.method_tables, np.uint64(method_table)))
+        if at == len(self.table.method_tables) or int(self.table.method_tables[at]) != method_table:
+            raise KeyError(method_table)
+        return at

@@ -1,0 +1,74 @@
+"""Where memory accumulates: from a big owner down the dominator tree to the object whose content is many small things."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from heaphound.diagnose.subject import Subject
+
+OWNERS = 32
+SAMPLED_CHILDREN = 2000
+DEEPEST = 64
+MANY = 100
+MOST_OF = 0.6  # a child with this share of its owner's bytes leads on towards where they pile up
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """`chain` leads from the owner (held by roots) to the last object that still has most of the bytes; its content is many small things.
+
+    `piled_type` and `piled_method_table` name what piles up there, `piled_count` how many of it (exact where the content is an array or
+    a set of equals, else those that the owner holds in all). `retained_bytes` are the owner's.
+    """
+
+    chain: tuple[int, ...]
+    retained_bytes: int
+    piled_type: str
+    piled_method_table: int
+    piled_count: int
+
+
+def accumulations(subject: Subject, minimum_bytes: int) -> Iterator[Accumulation]:
+    """The biggest owners at the top of the dominator tree, each followed down to where its bytes pile up, largest first."""
+    for owner in subject.graph.owned(None, OWNERS):
+        retained = subject.graph.retained_bytes(owner)
+        if retained < minimum_bytes:
+            return
+        chain = _descend(subject, owner)
+        kind, count = _piled(subject, chain[-1])
+        if count:
+            yield Accumulation(tuple(chain), retained, subject.types.type(kind).name, kind, count)
+
+
+def _descend(subject: Subject, owner: int) -> list[int]:
+    chain = [owner]
+    for _ in range(DEEPEST):
+        largest = subject.graph.owned(chain[-1], 1)
+        if not largest or subject.graph.retained_bytes(largest[0]) < MOST_OF * subject.graph.retained_bytes(chain[-1]):
+            break
+        chain.append(largest[0])
+    # a list whose nodes own each other is not a way to somewhere: the first of its nodes is where it is held
+    repeated = next(
+        (position for position in range(1, len(chain)) if subject.type_of(chain[position]) is subject.type_of(chain[position - 1])), None
+    )
+    return chain if repeated is None else chain[: max(repeated, 1)]
+
+
+def _piled(subject: Subject, at: int) -> tuple[int, int]:
+    """(method table, count) of what the object owns most of, by retained bytes: its immediate children, else all that it owns."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    children = subject.graph.owned(at, SAMPLED_CHILDREN)
+    for child in children:
+        entry = sums[subject.type_of(child).method_table]
+        entry[0] += subject.graph.retained_bytes(child)
+        entry[1] += 1
+    counts, sizes = subject.graph.dominators.retained_by_type(at)
+    kind = max(sums, key=lambda table: sums[table][0]) if sums else 0
+    if sums and sums[kind][1] >= MANY:
+        return kind, sums[kind][1] if len(children) < SAMPLED_CHILDREN else int(counts[subject.graph.type_index(kind)])
+    # few children that own each other in a row: what there is most of, by its own bytes
+    many = np.where(counts >= MANY, sizes, 0)
+    largest = int(np.argmax(many)) if len(many) else 0
+    return (int(subject.graph.table.method_tables[largest]), int(counts[largest])) if len(many) and many[largest] else (0, 0)
