@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed, Unreadable
@@ -10,26 +11,37 @@ from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.thread_list import thread_addresses
 
 
-def allocation_contexts(runtime: Runtime, of_generations: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Unused [pointer, limit) of all threads, of the generations (given), and the process-wide one, ascending, each once.
+@dataclass(frozen=True, slots=True)
+class AllocationContexts:
+    """Unused [pointer, limit) ascending, each once; `missing` says in words which could not be read."""
 
-    A thread whose structures the dump lacks has none here. Raises Malformed where a context ends before it begins.
+    stretches: tuple[tuple[int, int], ...]
+    missing: tuple[str, ...]
+
+
+def allocation_contexts(runtime: Runtime, of_generations: Iterable[tuple[int, int]]) -> AllocationContexts:
+    """Unused stretches of all threads, of the generations (given), and the process-wide one.
+
+    One that the dump lacks or that ends before it begins is missing: a walk will meet its bytes as a gap.
     """
     memory, layout = runtime.memory, runtime.layout
     pairs = set(of_generations)
-    for thread in thread_addresses(memory, layout):
+    missing: list[str] = []
+    try:
+        threads = thread_addresses(memory, layout)
+    except (Unreadable, Malformed) as error:
+        threads = []
+        missing.append(f"allocation contexts of threads: {error}")
+    for thread in threads:
         try:
             pairs.add(thread_allocation_context(memory, layout, thread))
-        except Unreadable:
-            continue
+        except Unreadable as error:
+            missing.append(f"allocation context of thread {thread:#x}: {error}")
     if layout.has_global("GlobalAllocContext"):
-        with suppress(Unreadable):
+        with suppress(Unreadable):  # no process on Linux allocates from it; to be complete where one does
             pairs.add(_pair(memory, layout, layout.global_address("GlobalAllocContext")))
-    found = sorted(pair for pair in pairs if pair[0])
-    for start, end in found:
-        if end < start:
-            raise Malformed(f"an allocation context ends at {end:#x}, before its start {start:#x}")
-    return found
+    missing += [f"the allocation context at {start:#x} ends before, at {end:#x}" for start, end in sorted(pairs) if end < start]
+    return AllocationContexts(tuple(sorted(pair for pair in pairs if 0 < pair[0] <= pair[1])), tuple(missing))
 
 
 def thread_allocation_context(memory: Memory, layout: Layout, thread: int) -> tuple[int, int]:

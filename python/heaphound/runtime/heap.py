@@ -71,7 +71,7 @@ class SubHeap:
 
 @dataclass(frozen=True, slots=True)
 class HeapGap:
-    """Segments that could not be read: what is missing, where, and why."""
+    """Segments or allocation contexts that could not be read: where (0 where no one address tells), and why."""
 
     address: int
     reason: str
@@ -123,7 +123,7 @@ def read_heap(runtime: Runtime) -> GCHeap:
     """The heap's structure, workstation or server, segments or regions.
 
     Raises LayoutError when the GC's own tables are not as the layout says, Unreadable when they are not in the dump. A segment list
-    that breaks off is a gap: the rest is still answered.
+    that breaks off and an allocation context that cannot be read are gaps: the rest is still answered.
     """
     memory, layout, gc = runtime.memory, runtime.layout, runtime.gc
     heaps = tuple(_server_heaps(runtime)) if gc.server else (_workstation_heap(runtime),)
@@ -134,12 +134,14 @@ def read_heap(runtime: Runtime) -> GCHeap:
     segments.sort(key=lambda segment: segment.start)
     _check_order(segments)
     own = ((g.allocation_pointer, g.allocation_limit) for heap in heaps for g in heap.generations)
+    contexts = allocation_contexts(runtime, own)
+    gaps += [HeapGap(0, reason) for reason in contexts.missing]
     return GCHeap(
         server=gc.server,
         regions=gc.regions,
         heaps=heaps,
         segments=tuple(segments),
-        allocation_contexts=tuple(allocation_contexts(runtime, own)),
+        allocation_contexts=contexts.stretches,
         collecting=_flag(runtime, "StructuresInvalidCount", lambda count: count > 0),
         background_collecting=_flag(runtime, "CurrentGCState", lambda state: state != GC_STATE_FREE),
         gaps=tuple(gaps),

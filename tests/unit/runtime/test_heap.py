@@ -101,11 +101,25 @@ def test_contexts_of_threads_and_generations_are_the_holes() -> None:
     assert heap.allocation_contexts == ((E + 0x100, E + 0x200), (E + 0x300, E + 0x380))
 
 
-def test_a_context_that_ends_before_it_begins_is_malformed() -> None:
+def test_a_context_that_ends_before_it_begins_is_a_gap() -> None:
     toy = small()
     toy.thread(1, 100, context=(E + 0x200, E + 0x100))
-    with pytest.raises(Malformed, match="allocation context"):
-        read_heap(toy.runtime())
+    heap = read_heap(toy.runtime())
+    assert heap.allocation_contexts == ()
+    assert "ends before" in heap.gaps[0].reason
+
+
+def test_threads_that_are_not_dumped_leave_the_rest_of_the_heap() -> None:
+    toy = small()
+    toy.thread(1, 100, context=(E + 0x100, E + 0x200), RuntimeThreadLocals=0x600000000000)
+    toy.heaps[0].contexts[0] = (E + 0x300, E + 0x380)
+    heap = read_heap(toy.runtime())
+    assert heap.allocation_contexts == ((E + 0x300, E + 0x380),)
+    assert "allocation context of thread" in heap.gaps[0].reason
+    runtime = toy.runtime()
+    toy.put(toy.store + toy.layout.offset("ThreadStore", "FirstThreadLink"), 0x600000000000)
+    assert "allocation contexts of threads" in read_heap(runtime).gaps[0].reason
+    assert len(read_heap(runtime).segments) == 5
 
 
 def test_a_collection_under_way_is_told() -> None:

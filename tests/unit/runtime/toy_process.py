@@ -106,7 +106,7 @@ class ToyProcess:
     def thread(self, managed_id: int, os_id: int, *, state: int = 0x200, context: tuple[int, int] = (0, 0), **fields: int) -> int:
         """A managed thread at the end of the list (layouts of 9.0: contexts behind RuntimeThreadLocals)."""
         local = self.words(*context)
-        address = self.structure("Thread", 1104, RuntimeThreadLocals=local, OSId=os_id, Frame=(1 << 64) - 1, **fields)
+        address = self.structure("Thread", 1104, **{"RuntimeThreadLocals": local, "OSId": os_id, "Frame": (1 << 64) - 1, **fields})
         self.fill(address, "Thread", size=4, Id=managed_id, State=state)
         self.threads.append(address)
         return address
