@@ -152,3 +152,5 @@ class ObjectResult:
     elements_left_out: int = 0
     delegate_left_out: int = 0
     lock: LockFacts | None = None
+    hash_code: int | None = None
+    """RuntimeHelpers.GetHashCode, where the header keeps it; None if it was never asked for, or a sync block has it."""

@@ -35,6 +35,15 @@ def _no_dependent(_handle: int) -> int | None:
     return None
 
 
+def _lock(header: ObjectHeader) -> LockFacts | None:
+    """The lock that a header names; of a sync block only its number, for who knows the sync blocks to complete."""
+    if header.thin_lock_owner is not None:
+        return LockFacts("thin", header.thin_lock_owner, header.thin_lock_recursion)
+    if header.sync_block_index is not None:
+        return LockFacts("sync block", None, 0, header.sync_block_index)
+    return None
+
+
 class Objects:
     """Reads objects of one dump. `values`, `edges`, `delegates`, `containers` are its parts, for callers that need one alone.
 
@@ -87,7 +96,7 @@ class Objects:
         Malformed when there is no object at that address; a field that cannot be read is an Absence in its place.
         """
         found = self.type_of(address)
-        size_bytes = self.size_bytes(address, found)
+        size_bytes, header = self.size_bytes(address, found), self._header(address)
         text, length = self._text(address, found)
         elements = self._elements(address, found, limit, start)
         targets, targets_left = self._targets(address, found, limit)
@@ -106,7 +115,8 @@ class Objects:
             module=None if found.module is None else found.module.path or found.module.name,
             elements_left_out=elements.left_out,
             delegate_left_out=targets_left,
-            lock=self._lock(address),
+            lock=_lock(header),
+            hash_code=header.hash_code,
         )
 
     def _text(self, address: int, found: Type) -> tuple[str | None, int | None]:
@@ -136,16 +146,12 @@ class Objects:
             return None, 0  # its fields are shown all the same
         return targets, max(0, count - len(targets))
 
-    def _lock(self, address: int) -> LockFacts | None:
+    def _header(self, address: int) -> ObjectHeader:
+        """The header, or an empty one where the dump lacks it: the object is shown all the same."""
         try:
-            header = self.header(address)
+            return self.header(address)
         except Unreadable:
-            return None
-        if header.thin_lock_owner is not None:
-            return LockFacts("thin", header.thin_lock_owner, header.thin_lock_recursion)
-        if header.sync_block_index is not None:
-            return LockFacts("sync block", None, 0, header.sync_block_index)
-        return None
+            return ObjectHeader(0)
 
     def edge_name(self, source: int, slot_offset: int) -> str | None:
         """See `Edges.edge_name`."""

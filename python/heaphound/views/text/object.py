@@ -49,6 +49,8 @@ def _header(result: ObjectResult) -> Iterator[Block]:
     if result.lock is not None:
         owner = "nobody" if result.lock.owner_managed_id is None else f"thread {result.lock.owner_managed_id}"
         yield Fact("Lock", f"{result.lock.kind}, held by {owner}, recursion {result.lock.recursion}")
+    if result.hash_code is not None:
+        yield Fact("Hash code", str(result.hash_code))
 
 
 def _delegate(result: ObjectResult) -> Iterator[Block]:
