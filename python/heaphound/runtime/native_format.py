@@ -63,6 +63,15 @@ def array_elements(reader: NativeReader, offset: int = 0) -> Iterator[tuple[int,
                 yield first + within, payload
 
 
+def array_element(reader: NativeReader, index: int) -> int | None:
+    """Offset of the payload of one element of a NativeArray that starts the section; None where it has none. Raises Malformed."""
+    header, base = reader.unsigned(0)
+    if not 0 <= index < header >> 2:
+        return None
+    root = base + reader.entry(base, index // _BLOCK, header & 3)
+    return dict(_leaves(reader, root, 0, _BLOCK >> 1)).get(index % _BLOCK)
+
+
 def _leaves(reader: NativeReader, offset: int, index: int, bit: int) -> Iterator[tuple[int, int]]:
     """Leaves of one block's binary tree; `bit` halves at each level, so that it is at most four deep."""
     if bit == 0:

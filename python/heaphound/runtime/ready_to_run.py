@@ -72,6 +72,16 @@ class ReadyToRunImage:
         """How many methods and instantiations the image has code for."""
         return len(self._entry_points())
 
+    def section(self, kind: int) -> bytes | None:
+        """Bytes of the section of a kind (ReadyToRunSectionType); None where the image has none. Raises Unreadable."""
+        place = self.sections.get(kind)
+        return None if place is None else self._image.read(*place)
+
+    def function_index(self, address: int) -> int | None:
+        """Index of the RUNTIME_FUNCTION that begins at or last before an address; None before the first. Raises Malformed, Unreadable."""
+        index = bisect_right(self._functions(), address - self._image.base) - 1
+        return index if index >= 0 else None
+
     def is_delay_load_thunk(self, address: int) -> bool:
         """Whether the address lies among the thunks through which code calls methods that may not be prepared yet."""
         rva, size = self.sections.get(_DELAY_LOAD_THUNKS, (0, 0))
