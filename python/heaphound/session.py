@@ -28,6 +28,7 @@ from heaphound.runtime.objects import Objects
 from heaphound.runtime.roots import RootTable, root_table
 from heaphound.runtime.runtime import Runtime, find_runtime
 from heaphound.runtime.stack_words import read_stack_words
+from heaphound.runtime.static_holders import StaticHolders, static_holders
 from heaphound.runtime.statics import Static, StaticList, read_static_list
 from heaphound.runtime.symbols import SymbolStore
 from heaphound.runtime.sync_blocks import SyncBlock, read_sync_blocks
@@ -130,6 +131,11 @@ class Session:
     def statics(self) -> tuple[Static, ...]:
         """Static and thread-static fields that hold references."""
         return self._root_source("statics", lambda: self.read_statics().statics, ())
+
+    @cached_property
+    def static_holders(self) -> StaticHolders:
+        """Heap objects in which the runtime keeps statics."""
+        return static_holders(self.table, self.statics)
 
     @cached_property
     def code(self) -> CodeLocator:

@@ -22,8 +22,8 @@ def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathR
     rows = []
     direct = {indices[0] for indices in found.paths}
     for indices in found.paths:
-        if _through_statics_array(session, indices) and indices[1] in direct:
-            continue
+        if len(indices) > 1 and session.static_holders.is_holder(indices[0]) and indices[1] in direct:
+            continue  # the static itself is the better name for this path
         root = best_root(session.roots, int(table.address_of(indices[0])))
         if root is not None:
             rows.append(PathRow(root_row(session, naming, root), steps(session, naming, indices)))
@@ -36,14 +36,6 @@ def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathR
         retained_bytes=session.graph.retained_bytes(target),
     )
     return Answer(dump_facts(session), heap_coverage(session, roots=True), result)
-
-
-def _through_statics_array(session: Session, indices: tuple[int, ...]) -> bool:
-    """Whether a path leads through one of the arrays in which the runtime keeps statics: the static itself is the better name for it."""
-    if len(indices) < 2:
-        return False
-    first, second = (best_root(session.roots, int(session.table.address_of(index))) for index in indices[:2])
-    return first is not None and first.handle_kind is not None and second is not None and second.static is not None
 
 
 def steps(session: Session, naming: Naming, indices: tuple[int, ...]) -> tuple[PathStep, ...]:

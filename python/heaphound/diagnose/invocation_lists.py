@@ -126,7 +126,15 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
     called: dict[str, DelegateTarget] = {}
     for rows_of_code in _rows_by_value(code):
         row = int(rows_of_code[0])
-        found_target = subject.code.resolve_delegate(int(delegates[row]), int(targets[row]), int(pointers[row]), int(auxiliary[row]))
+        delegate = int(delegates[row])
+        found_target = subject.code.resolve_delegate(
+            delegate,
+            int(targets[row]),
+            int(pointers[row]),
+            int(auxiliary[row]),
+            memory.pointer(delegate + fields.invocation_list),
+            memory.u64(delegate + fields.invocation_count),
+        )
         name = f"<code at {found_target.code:#x}>" if found_target.method is None else found_target.method.full_name
         groups.setdefault(name, []).append(rows_of_code)
         called.setdefault(name, found_target)
