@@ -49,7 +49,6 @@ def _ranges(session: Session, space: AddressSpace) -> tuple[MemoryRange, ...]:
         inside = position < len(mappings) and mappings[position][0] <= piece.start
         flags = mappings[position][2] if inside else 0
         permissions = "".join(letter if flags & bit else "-" for bit, letter in PERMISSIONS) if inside else ""
-        found.append(
-            MemoryRange(Address(piece.start), Address(piece.end), _kind(piece.category), piece.detail or CATEGORIES[piece.category], permissions)
-        )
+        name = piece.detail or CATEGORIES[piece.category]
+        found.append(MemoryRange(Address(piece.start), Address(piece.end), _kind(piece.category), name, permissions))
     return tuple(found)

@@ -76,14 +76,14 @@ class Containers:
         self._dependent = dependent
 
     def recognise(self, address: int, found: Type) -> Collection | None:
-        """The collection at `address`; None for objects that are none. Raises Unreadable or Malformed for one whose structure is broken.
-        """
+        """The collection at `address`; None for objects that are none. Raises Unreadable or Malformed where its structure is broken."""
         if found.is_array or found.is_string or found.is_free:
             return None
         view = View.of_object(self._values, address, found)
         framework = _is_framework_collection(found)
+        recognisers: list[Recogniser] = RECOGNISERS + FRAMEWORK_RECOGNISERS if framework else RECOGNISERS
         for _ in range(_DEEPEST_WRAPPER):
-            for recogniser in [*RECOGNISERS, *(FRAMEWORK_RECOGNISERS if framework else ())]:
+            for recogniser in recognisers:
                 collection = recogniser(view)
                 if collection is not None:
                     return collection
