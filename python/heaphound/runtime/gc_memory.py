@@ -5,14 +5,15 @@ Sources: src/coreclr/gc/gcinterface.dacvars.def (bookkeeping_start, from 8.0), g
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from heaphound.dump.elf_image import PF_WRITE
-from heaphound.dump.ranges import Ranges
-from heaphound.dump.stacks import thread_stacks
 from heaphound.errors import LayoutError, LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
 
+PAGE = 4096
 USER_SPACE = 1 << 56  # end of a process's addresses on x64 with five-level page tables, the most that either machine has
 
 
@@ -29,16 +30,14 @@ class Bookkeeping:
 def read_bookkeeping(runtime: Runtime, heap: GCHeap) -> list[Bookkeeping]:
     """The reservations in use, the current one first.
 
-    Before 8.0 the GC does not say where they are; then they are found by search: a mapping that begins with a description of
+    Before 8.0 the GC does not say where they are; then they are found by search: a page that begins with a description of
     tables for exactly such a heap. Raises LayoutError when that finds none, Malformed for a list that makes no sense, Unreadable.
     """
     if runtime.layout.has("GcDacVars", "BookkeepingStart"):
         return _listed(runtime)
-    found = [table for address in _writable_starts(runtime) if (table := _described(runtime, address, heap)) is not None]
+    found = [table for address in _candidates(runtime, heap) if (table := _described(runtime, address, heap)) is not None]
     if not found:
-        raise LayoutError(
-            f"the GC of .NET {runtime.layout.version} does not say where its card tables are, and no mapping begins like them"
-        )
+        raise LayoutError(f"the GC of .NET {runtime.layout.version} does not say where its card tables are, and no page begins like them")
     return found
 
 
@@ -73,15 +72,24 @@ def _table(runtime: Runtime, address: int) -> Bookkeeping:
     return Bookkeeping(address, address + at("Size"), at("LowestAddress"), at("HighestAddress"))
 
 
-def _writable_starts(runtime: Runtime) -> list[int]:
-    """Where mappings may begin: writable segments, and inside them where a mapped file or a stack ends.
+def _candidates(runtime: Runtime, heap: GCHeap) -> list[int]:
+    """Pages that begin with a heap's lowest and highest address as the tables' description does. O(pages of writable memory).
 
-    The kernel and createdump join neighbours of equal access, so a segment's start alone is not enough.
+    Every writable page is looked at, because the kernel and createdump join neighbouring mappings of equal access: the start of a
+    mapping alone does not show.
     """
-    core = runtime.core
-    writable = Ranges((address, address + size) for address, _, size, _, flags in core.image.segments if flags & PF_WRITE)
-    ends = {file.end for file in core.files} | {stack.end for stack in thread_stacks(core, writable)}
-    return sorted({start for start, _ in writable} | {end for end in ends if writable.overlap(end, end + 1)})
+    memory, layout = runtime.memory, runtime.layout
+    starts = [segment.committed_start for segment in heap.segments]
+    found: list[int] = []
+    for address, size, _, _, flags in runtime.core.image.segments:
+        if not flags & PF_WRITE or not starts:
+            continue
+        pages = np.arange(-(-address // PAGE) * PAGE, address + size, PAGE, dtype=np.uint64)
+        lowest, lowest_present = memory.image.gather_u64(pages + np.uint64(layout.offset("CardTableInfo", "LowestAddress")))
+        highest, highest_present = memory.image.gather_u64(pages + np.uint64(layout.offset("CardTableInfo", "HighestAddress")))
+        around = (lowest <= np.uint64(max(starts))) & (highest > np.uint64(min(starts))) & (highest < np.uint64(USER_SPACE))
+        found += pages[lowest_present & highest_present & (lowest > 0) & around].tolist()
+    return found
 
 
 def _described(runtime: Runtime, address: int, heap: GCHeap) -> Bookkeeping | None:

@@ -61,13 +61,12 @@ def test_a_list_in_a_circle_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def old_runtime(toy: ToyProcess) -> Runtime:
     image = SimpleNamespace(segments=[(BLOCK, BLOCK_BYTES, BLOCK_BYTES, 0, 6)])
-    ends = [SimpleNamespace(end=toy.next)]
-    core = SimpleNamespace(image=image, files=ends, threads=[])
+    core = SimpleNamespace(image=image, files=[], threads=[])
     return cast(Runtime, SimpleNamespace(memory=toy.memory, layout=toy.layout, core=core))
 
 
-def test_before_8_a_mapping_that_begins_like_them() -> None:
-    """Here it begins where the mapping of a file ends, in the same segment of the dump."""
+def test_before_8_a_page_that_begins_like_them() -> None:
+    """Here in the middle of a segment of the dump, as behind a neighbouring mapping of equal access."""
     toy = ToyProcess("6.0")
     toy.next = BLOCK + 0x4000
     runtime = old_runtime(toy)
@@ -92,5 +91,5 @@ def test_tables_of_another_heap_are_not_taken(fields: dict[str, int]) -> None:
     toy.next = BLOCK + 0x4000
     runtime = old_runtime(toy)
     table(toy, **({"BrickTable": BLOCK + 0x5000, "MarkArray": BLOCK + 0x8000} | fields))
-    with pytest.raises(LayoutError, match="no mapping begins like them"):
+    with pytest.raises(LayoutError, match="no page begins like them"):
         read_bookkeeping(runtime, HEAP)

@@ -2,6 +2,9 @@
 
 from struct import pack
 
+import numpy as np
+from numpy.typing import NDArray
+
 from heaphound.dump.memory import Memory
 from heaphound.errors import Unreadable
 
@@ -60,6 +63,12 @@ class WrittenImage:
     def i32(self, address: int) -> int:
         """As Image.i32."""
         return int.from_bytes(self.read(address, 4), "little", signed=True)
+
+    def gather_u64(self, addresses: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """As Image.gather_u64."""
+        present = [self.readable_bytes(address, 8) == 8 for address in addresses.tolist()]
+        values = [self.u64(address) if there else 0 for address, there in zip(addresses.tolist(), present, strict=True)]
+        return np.array(values, np.uint64), np.array(present, np.bool_)
 
     def _integer(self, address: int, size: int) -> int:
         return int.from_bytes(self.read(address, size), "little")
