@@ -46,11 +46,17 @@ class Delegates:
         self._offsets: dict[str, int] | None = None
 
     def _offset(self, found: Type, name: str) -> int:
+        """Bytes from the object's address to a field: by the type's own fields, by the layout where there is no metadata to name them."""
         if self._offsets is None:
-            self._offsets = {field.name: field.offset for field in found.fields if field.offset is not None}
-        if name not in self._offsets:
+            self._offsets = {field.name: OBJECT_HEADER_BYTES + field.offset for field in found.fields if field.offset is not None}
+        known = self._offsets.get(name)
+        if known is not None:
+            return known
+        layout = self._values.system.layout
+        owner = next((owner for owner in ("Delegate", "MulticastDelegate") if layout.has(owner, name)), None)
+        if owner is None or (found.module is not None and found.module.metadata is not None):
             raise Malformed(f"delegate type {found.name} has no field {name}")
-        return OBJECT_HEADER_BYTES + self._offsets[name]
+        return layout.offset(owner, name)
 
     def _pointer(self, address: int, found: Type, name: str) -> int:
         return self._memory.pointer(address + self._offset(found, name))

@@ -56,12 +56,14 @@ class LoadedTypes:
         if not self._layout.has("Module", "AvailableTypeParams"):
             return
         table = self._memory.pointer(module.address + self._layout.offset("Module", "AvailableTypeParams"))
-        for handle in self._handles(table) if table else ():
+        for handle in self._handles(table, module.address) if table else ():
             if not handle & self._desc_bit:
                 yield handle
 
-    def _handles(self, table: int) -> Iterator[int]:
+    def _handles(self, table: int, module: int) -> Iterator[int]:
         """TypeHandles in a hash table. Raises Unreadable, LimitExceeded, Malformed (a chain that is longer than the table's count)."""
+        if self._memory.pointer(table + self._layout.offset("EETypeHashTable", "Module")) != module:
+            raise Malformed(f"self-check EETypeHashTable.Module: the class hash table at {table:#x} is not that of module {module:#x}")
         left = self._memory.u32(table + self._layout.offset("EETypeHashTable", "Count"))
         if left > LIMITS.loaded_types:
             raise LimitExceeded(f"the class hash table at {table:#x} claims {left} entries")

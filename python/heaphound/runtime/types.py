@@ -12,6 +12,7 @@ from heaphound.runtime.fields import Field, literal_fields, read_fields
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.modules import Module
 from heaphound.runtime.type_names import FREE, array_name, definition_name, generic_name, placeholder
+from heaphound.runtime.well_known_types import primitive_name
 
 if TYPE_CHECKING:
     from heaphound.runtime.typesystem import TypeSystem
@@ -223,9 +224,18 @@ class Type:
             if self.element is not None:
                 return array_name(self.element.name, self.rank, self.is_vector), None
             plain, problem = definition_name(self.module, self.module_address, self.row, self.method_table)
+            if problem is not None and self._known_name is not None:
+                return self._known_name, None
             return (generic_name(plain, [part.name for part in self.generic_arguments]) if self.is_generic else plain), problem
         except (Unreadable, Malformed) as error:
             return placeholder(self.method_table), str(error)
+
+    @property
+    def _known_name(self) -> str | None:
+        """Name without metadata: of a primitive by its kind, of what a global of the runtime points to."""
+        if self._category("CategoryMask") == self.system.layout.constant("MethodTableFlags.CategoryTruePrimitive"):
+            return primitive_name(self.element_type)
+        return self.system.well_known_name(self.method_table)
 
     @property
     def definition_name(self) -> str:

@@ -14,6 +14,7 @@ from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.type_names import function_pointer_name
 from heaphound.runtime.typedesc import read_typedesc
 from heaphound.runtime.types import Type
+from heaphound.runtime.well_known_types import WELL_KNOWN
 
 
 class TypeSystem:
@@ -60,6 +61,10 @@ class TypeSystem:
             known = self.runtime.global_value(name) if self.layout.has_global(name) else 0
             self._globals[name] = known
         return known
+
+    def well_known_name(self, method_table: int) -> str | None:
+        """Name of a type that a global of the runtime points to; None for others."""
+        return next((name for known, name in WELL_KNOWN.items() if self.well_known(known) == method_table), None)
 
     def type(self, method_table: int) -> Type:
         """The type of a MethodTable. Raises Unreadable when the dump lacks it, Malformed when there is none at that address."""
@@ -164,7 +169,8 @@ class TypeSystem:
     def loader_allocator_object(self, method_table: int) -> int | None:
         """The managed LoaderAllocator that an object of a collectible type keeps alive; None for other types, or when it has none (yet).
 
-        MethodTable::GetLoaderAllocatorObjectForGC: the handle in the loader module's LoaderAllocator.
+        MethodTable::GetLoaderAllocatorObjectForGC: the handle in the loader module's LoaderAllocator. Raises Malformed when that leads to
+        another kind of object, Unreadable.
         """
         if not self.type(method_table).is_collectible:
             return None
@@ -172,7 +178,13 @@ class TypeSystem:
         if module is None or not module.loader_allocator:
             return None
         handle = self.memory.pointer(module.loader_allocator + self.layout.offset("LoaderAllocator", "ObjectHandle"))
-        return self.memory.pointer(handle) or None if handle else None
+        found = self.memory.pointer(handle) if handle else 0
+        if not found:
+            return None
+        kind = self.type(self.memory.pointer(found) & ~self.layout.constant("ObjectToMethodTableUnmask"))
+        if kind.name_problem is None and kind.name != "System.Reflection.LoaderAllocator":
+            raise Malformed(f"self-check LoaderAllocator.ObjectHandle: it leads to a {kind.name} at {found:#x}")
+        return found
 
 
 __all__ = ["REFERENCES", "ElementType", "ResolvedType", "Type", "TypeSystem"]

@@ -25,6 +25,7 @@ class Hashed:
         self.image.write(TABLE, bytes(0x100))
         self.image.write(BUCKETS, bytes(8 * (len(chains) + 3)))
         self.image.words(MODULE + self.layout.offset("Module", "AvailableTypeParams"), TABLE)
+        self.field("Module", MODULE)
         self.field("Buckets", BUCKETS)
         self.field("Count", sum(map(len, chains)), 4)
         self.write_chains(self.image, chains)
@@ -96,3 +97,11 @@ def test_a_module_whose_structures_are_not_in_the_dump_becomes_a_gap() -> None:
     module: Any = SimpleNamespace(address=0x999000, name="Gone")
     assert found.loaded.of_modules([module]) == set()
     assert {gap.module for gap in found.loaded.gaps} == {"Gone"}
+
+
+@pytest.mark.parametrize("version", OLD + NEW)
+def test_a_table_of_another_module_fails_the_self_check(version: str) -> None:
+    found = Hashed(version, [[0x5000]])
+    found.field("Module", MODULE + 8)
+    assert found.types() == set()
+    assert found.loaded.gaps[0].reason.startswith("self-check EETypeHashTable.Module")
