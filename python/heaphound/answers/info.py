@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts
+from heaphound.dump.ranges import resident_ranges
 from heaphound.errors import HeaphoundError
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.info import Ability, AbilityState, Held, InfoResult, RuntimeFacts
@@ -88,25 +89,14 @@ def _held(session: Session) -> list[Held]:
     held = [Held("process memory", core.resident_bytes, sum(size for _address, size, *_ in core.image.segments))]
     heap = _or_none(lambda: session.gc_heap)
     if heap is not None:
-        present = sum(_present(session, segment.start, segment.end) for segment in heap.segments)
+        resident = resident_ranges(core.image)
+        present = sum(resident.overlap(segment.start, segment.end) for segment in heap.segments)
         held.append(Held("GC heap", present, sum(segment.end - segment.start for segment in heap.segments)))
     modules = _or_none(lambda: session.module_list.modules) or ()
     with_metadata = sum(module.metadata is not None for module in modules)
     if modules:
         held.append(Held("modules with metadata", with_metadata, len(modules), "count"))
     return held
-
-
-def _present(session: Session, start: int, end: int) -> int:
-    """Bytes of [start, end) that the dump holds, read on beyond holes in steps of a page."""
-    found, at, page = 0, start, 4096
-    while at < end:
-        here = session.core.image.readable_bytes(at, end - at)
-        found += here
-        at += here
-        while at < end and not session.core.image.readable_bytes(at, 1):
-            at = (at // page + 1) * page
-    return found
 
 
 def _notes(session: Session) -> list[str]:
