@@ -1,6 +1,7 @@
-"""Words of thread stacks and registers that look like references: conservative roots, until stacks are decoded exactly."""
+"""Words of thread stacks and registers that look like references: conservative roots, where a stack cannot be decoded exactly."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from heaphound.dump.core import Core
 from heaphound.dump.ranges import Ranges
 from heaphound.dump.stacks import thread_stacks
 from heaphound.runtime.heap import GCHeap
+from heaphound.runtime.stacks.frame import Frame
 
 NO_OBJECT = 0xFFFFFFFF
 STACK_POINTERS = ("rsp", "sp")
@@ -18,11 +20,16 @@ STACK_POINTERS = ("rsp", "sp")
 
 @dataclass(frozen=True, slots=True)
 class StackWords:
-    """The words of one thread that point into an object. `slots` is 0 for a register; `objects` are the starts of the objects."""
+    """Words of one thread that point into an object. `slots` is 0 for a register; `objects` are the starts of the objects.
+
+    `frame` is the frame whose range was looked through, None for a whole stack; `reason` says why its references could not be told.
+    """
 
     os_id: int
     slots: NDArray[np.uint64]
     objects: NDArray[np.uint64]
+    frame: Frame | None = None
+    reason: str = ""
 
 
 def stack_pointer(registers: dict[str, int]) -> int | None:
@@ -42,24 +49,32 @@ def read_stack_words(core: Core, table: Heap, heap: GCHeap) -> tuple[list[StackW
     for thread in core.threads:
         pointer = stack_pointer(thread.registers)
         end = None if pointer is None else ends.get(thread.os_id)
-        slots = np.empty(0, dtype=np.uint64)
-        objects = np.empty(0, dtype=np.uint32)
         if pointer is None or end is None:
             missing.append(f"the stack of thread {thread.os_id} is not in the dump")
-        else:
-            slots, objects = table.scan_words(core.image, pointer & ~7, end)
-        values = np.array([value & 0xFFFFFFFFFFFFFFFF for value in thread.registers.values()], dtype=np.uint64)
-        held = table.indices_containing(values)
-        held = held[held != NO_OBJECT]
-        indices = np.concatenate([held, objects])
-        found.append(
-            StackWords(
-                thread.os_id,
-                np.concatenate([np.zeros(len(held), dtype=np.uint64), slots]),
-                table.addresses_of(indices),
-            )
-        )
+            pointer = end = 0
+        found.append(scan_words(core, table, thread.os_id, (pointer, end), thread.registers))
     return found, missing
+
+
+def scan_words(
+    core: Core,
+    table: Heap,
+    os_id: int,
+    bounds: tuple[int, int],
+    registers: Mapping[str, int],
+    frame: Frame | None = None,
+    reason: str = "",
+) -> StackWords:
+    """The words in `bounds` of memory, and the registers, that point into an object."""
+    slots, objects = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint32)
+    start, end = bounds[0] & ~7, bounds[1]
+    if start < end:
+        slots, objects = table.scan_words(core.image, start, end)
+    values = np.array([value & 0xFFFFFFFFFFFFFFFF for value in registers.values()], dtype=np.uint64)
+    held = table.indices_containing(values)
+    held = held[held != NO_OBJECT]
+    indices = np.concatenate([held, objects])
+    return StackWords(os_id, np.concatenate([np.zeros(len(held), dtype=np.uint64), slots]), table.addresses_of(indices), frame, reason)
 
 
 def stack_ends(core: Core, heap: GCHeap) -> dict[int, int]:

@@ -53,13 +53,31 @@ class GcInfo:
         """
         if state.parent_of_funclet and self.header.only_leaf:
             return []
-        inside = offset if state.active or state.aborted or self.header.exact_safe_points else offset - 1
-        found = self._tracked(inside, state)
+        found = self._tracked(self._inside(offset, state), state)
         if found is None:
             return []
         if not (state.parent_of_funclet or state.filter_funclet):
             found.extend(self.slots.untracked)
         return found
+
+    def tells(self, offset: int, state: FrameState) -> bool:
+        """Whether there is information for an offset: code that is not fully interruptible has none between its call sites.
+
+        The runtime never stops a thread for a collection there, but a dump may find it there; then only a scan of the frame helps.
+        """
+        if state.aborted or not state.active or not self.slots.tracked:
+            return True
+        inside = self._inside(offset, state)
+        return self._safe_point_index(inside) is not None or self._place_in_ranges(inside) is not None
+
+    def _inside(self, offset: int, state: FrameState) -> int:
+        """The offset to look up. Before version 4 that of a return address lies inside of the call: behind it may be another block."""
+        if self.header.exact_safe_points:
+            return offset
+        if state.active:  # stopped at the return address of a call, which 9.0 allows
+            at_call = self._place_in_ranges(offset) is None and self._safe_point_index(offset - 1) is not None
+            return offset - 1 if at_call else offset
+        return offset - 1
 
     def _tracked(self, offset: int, state: FrameState) -> list[Slot] | None:
         """Live tracked slots; None where even untracked ones must not be reported."""

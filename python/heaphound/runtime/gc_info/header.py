@@ -63,10 +63,7 @@ def read_header(reader: BitReader, version: int, encoding: GcInfoEncoding) -> Gc
     if not MINIMUM_VERSION <= version <= MAXIMUM_VERSION:
         raise Malformed(f"GcInfo of version {version} is not known")
     slim = not reader.flag()
-    if slim:
-        flags = _STACK_BASE if reader.flag() else 0
-    else:
-        flags = reader.read(_FLAG_BITS)
+    flags = (_STACK_BASE if reader.flag() else 0) if slim else reader.read(_FLAG_BITS)
     if version < _WITHOUT_RETURN_KIND:
         reader.skip(encoding.return_kind_bits_slim if slim else encoding.return_kind_bits_fat)
     length = reader.unsigned(encoding.code_length_base) << encoding.instruction_shift
