@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heaphound.answers.analyze import analyze
+from heaphound.answers.exceptions import exceptions
 from heaphound.answers.handles import handles
 from heaphound.answers.heap import heap
 from heaphound.answers.info import info
+from heaphound.answers.locks import locks
 from heaphound.answers.memory import memory
 from heaphound.answers.modules import modules
 from heaphound.answers.object import DEFAULT_ROWS
@@ -14,7 +16,9 @@ from heaphound.answers.object import object as one_object
 from heaphound.answers.objects import objects
 from heaphound.answers.path import path as paths
 from heaphound.answers.retained import retained
+from heaphound.answers.stack import stack
 from heaphound.answers.statics import statics
+from heaphound.answers.threads import threads
 from heaphound.answers.types import Filter, types
 from heaphound.answers.verify import verify
 from heaphound.dump.cache import CachedDump, default_cache_directory, list_cache, remove_cached
@@ -22,16 +26,20 @@ from heaphound.progress import Progress, silent
 from heaphound.results.analyze import AnalyzeResult
 from heaphound.results.answer import Answer
 from heaphound.results.cache import CacheEntry, CacheResult
+from heaphound.results.exceptions import ExceptionsResult
 from heaphound.results.handles import HandlesResult
 from heaphound.results.heap import HeapResult
 from heaphound.results.info import InfoResult
+from heaphound.results.locks import LocksResult
 from heaphound.results.memory import MemoryResult
 from heaphound.results.modules import ModulesResult
 from heaphound.results.object import ObjectResult
 from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
+from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import VerifyResult
 from heaphound.session import Session
@@ -113,6 +121,22 @@ class Dump:
     def handles(self, *, kind: str | None = None, statistics: bool = False, limit: int | None = None) -> Answer[HandlesResult]:
         """The GC handle table, or its statistics."""
         return handles(self.session, kind, statistics, limit)
+
+    def threads(self) -> Answer[ThreadsResult]:
+        """Managed threads: state, locks, exception, what each waits for, and its innermost 1,000 frames."""
+        return threads(self.session)
+
+    def stack(self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None) -> Answer[StackResult]:
+        """Stacks of one thread (managed or OS id) or of all, `limit` innermost frames of each; `parallel` merges them into a tree."""
+        return stack(self.session, thread, parallel, limit)
+
+    def locks(self) -> Answer[LocksResult]:
+        """Locks held or waited for, and deadlocks."""
+        return locks(self.session)
+
+    def exceptions(self, *, strings: bool = False, limit: int | None = None) -> Answer[ExceptionsResult]:
+        """Exception objects, those that threads hold first; messages only with `strings`."""
+        return exceptions(self.session, strings, limit)
 
     def modules(self) -> Answer[ModulesResult]:
         """Loaded assemblies."""

@@ -27,7 +27,10 @@ from heaphound.runtime.modules import ModuleList, read_module_list
 from heaphound.runtime.objects import Objects
 from heaphound.runtime.roots import RootTable, root_table
 from heaphound.runtime.runtime import Runtime, find_runtime
+from heaphound.runtime.stack_roots import StackRoots, read_stack_roots
 from heaphound.runtime.stack_words import read_stack_words
+from heaphound.runtime.stacks.il_maps import ILMaps
+from heaphound.runtime.stacks.walk import StackWalker
 from heaphound.runtime.static_holders import StaticHolders, static_holders
 from heaphound.runtime.statics import Static, StaticList, read_static_list
 from heaphound.runtime.symbols import SymbolStore
@@ -143,6 +146,16 @@ class Session:
         return CodeLocator(self.runtime, self.types)
 
     @cached_property
+    def stacks(self) -> StackWalker:
+        """Walks the stacks of threads."""
+        return StackWalker(self.runtime, self.code)
+
+    @cached_property
+    def il_maps(self) -> ILMaps:
+        """IL offsets and source lines of frames."""
+        return ILMaps(self.runtime, self.code, self.types, self.symbols)
+
+    @cached_property
     def objects(self) -> Objects:
         """Reads single objects: fields, elements, delegates, collections."""
         return self._objects(strings=True)
@@ -182,12 +195,21 @@ class Session:
 
     @cached_property
     def roots(self) -> RootTable:
-        """All roots; those of stacks are conservative."""
-        stacks, missing = read_stack_words(self.core, self.table, self.gc_heap)
+        """All roots; those of stacks are exact where frames can be decoded."""
+        stacks = self.stack_roots
         statics, handles, queue = self.statics, self.handles, self.finalizer_queue
         _ = self._load_context_edges  # adds to what is incomplete
-        conservative = ["stacks: every word that points into an object counts, also a stale one"]
-        return root_table(statics, handles, queue, stacks, [*self.incomplete, *conservative, *missing])
+        return root_table(statics, handles, queue, stacks, [*self.incomplete, *stacks.incomplete])
+
+    @cached_property
+    def stack_roots(self) -> StackRoots:
+        """Roots of the stacks of managed threads; of all threads word by word where the runtime's threads or code cannot be read."""
+        try:
+            return read_stack_roots(self.core, self.stacks, self.threads, self.table, self.gc_heap)
+        except HeaphoundError as error:
+            words, missing = read_stack_words(self.core, self.table, self.gc_heap)
+            conservative = f"stacks: every word that points into an object counts, also a stale one: {error}"
+            return StackRoots((), tuple(words), (conservative, *missing))
 
     @cached_property
     def graph(self) -> ObjectGraph:

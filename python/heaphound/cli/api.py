@@ -7,16 +7,20 @@ from heaphound.progress import Progress, silent
 from heaphound.results.analyze import AnalyzeResult
 from heaphound.results.answer import Answer
 from heaphound.results.cache import CacheResult
+from heaphound.results.exceptions import ExceptionsResult
 from heaphound.results.handles import HandlesResult
 from heaphound.results.heap import HeapResult
 from heaphound.results.info import InfoResult
+from heaphound.results.locks import LocksResult
 from heaphound.results.memory import MemoryResult
 from heaphound.results.modules import ModulesResult
 from heaphound.results.object import ObjectResult
 from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
+from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import VerifyResult
 
@@ -67,6 +71,14 @@ class Dump(Protocol):
     def statics(self, *, type_name: str | None = None, sort: str = "retained", limit: int | None = None) -> Answer[StaticsResult]: ...
 
     def handles(self, *, kind: str | None = None, statistics: bool = False, limit: int | None = None) -> Answer[HandlesResult]: ...
+
+    def threads(self) -> Answer[ThreadsResult]: ...
+
+    def stack(self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None) -> Answer[StackResult]: ...
+
+    def locks(self) -> Answer[LocksResult]: ...
+
+    def exceptions(self, *, strings: bool = False, limit: int | None = None) -> Answer[ExceptionsResult]: ...
 
     def modules(self) -> Answer[ModulesResult]: ...
 

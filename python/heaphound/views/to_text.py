@@ -5,9 +5,11 @@ from typing import Any, TextIO
 
 from heaphound.results.analyze import AnalyzeResult
 from heaphound.results.answer import Answer
+from heaphound.results.exceptions import ExceptionsResult
 from heaphound.results.handles import HandlesResult
 from heaphound.results.heap import HeapResult
 from heaphound.results.info import InfoResult
+from heaphound.results.locks import LocksResult
 from heaphound.results.memory import MemoryResult
 from heaphound.results.modules import ModulesResult
 from heaphound.results.object import ObjectResult
@@ -15,6 +17,7 @@ from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
 from heaphound.results.roots import RootsResult
+from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
 from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
@@ -23,9 +26,11 @@ from heaphound.views.page import Page
 from heaphound.views.plain import write_plain
 from heaphound.views.text import (
     analyze,
+    exceptions,
     handles,
     heap,
     info,
+    locks,
     memory,
     modules,
     object,
@@ -33,6 +38,7 @@ from heaphound.views.text import (
     path,
     retained,
     roots,
+    stack,
     statics,
     threads,
     types,
@@ -41,9 +47,11 @@ from heaphound.views.text import (
 
 PAGES: dict[type, Callable[[Answer[Any]], Page]] = {
     AnalyzeResult: analyze.page,
+    ExceptionsResult: exceptions.page,
     HandlesResult: handles.page,
     HeapResult: heap.page,
     InfoResult: info.page,
+    LocksResult: locks.page,
     MemoryResult: memory.page,
     ModulesResult: modules.page,
     ObjectResult: object.page,
@@ -51,6 +59,7 @@ PAGES: dict[type, Callable[[Answer[Any]], Page]] = {
     PathResult: path.page,
     RetainedResult: retained.page,
     RootsResult: roots.page,
+    StackResult: stack.page,
     StaticsResult: statics.page,
     ThreadsResult: threads.page,
     TypesResult: types.page,

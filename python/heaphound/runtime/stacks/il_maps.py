@@ -3,6 +3,7 @@
 from heaphound.dump.memory import Memory
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.methods import Method
 from heaphound.runtime.native_format import NativeReader, array_element
 from heaphound.runtime.portable_pdb import SourceLocation
 from heaphound.runtime.runtime import Runtime
@@ -31,12 +32,15 @@ class ILMaps:
 
         Raises Unreadable, Malformed for debug information that is there and cannot be used.
         """
-        found = self._map(frame.code)
-        return None if found is None else found.il_offset(frame.native_offset - (0 if frame.active or frame.interrupted else 1))
+        return self.offset_in(frame.code, frame.native_offset - (0 if frame.active or frame.interrupted else 1))
 
-    def source(self, frame: ManagedFrame, il_offset: int) -> SourceLocation | None:
-        """File and line of an IL offset of a frame's method; None without metadata, module or PDB. Raises Malformed for a broken PDB."""
-        method = frame.code.method
+    def offset_in(self, code: FrameCode, native_offset: int) -> int | None:
+        """IL offset of the instruction at an offset from the method's start; raises as `il_offset` does."""
+        found = self._map(code)
+        return None if found is None else found.il_offset(native_offset)
+
+    def place(self, method: Method | None, il_offset: int) -> SourceLocation | None:
+        """File and line of an IL offset of a method; None without metadata, module or PDB. Raises Malformed for a broken PDB."""
         module = None if method is None or not method.rid else self._types.module_at(method.module)
         if method is None or module is None or module.pe is None:
             return None

@@ -1,29 +1,41 @@
-"""Managed threads as text."""
+"""Managed threads as text: one line each; `stack` shows their frames."""
 
 from collections.abc import Iterator
 
 from heaphound.results.answer import Answer
-from heaphound.results.threads import FrameRow, ThreadsResult
+from heaphound.results.threads import ThreadRow, ThreadsResult
 from heaphound.views.describe import coverage_blocks
-from heaphound.views.page import Block, Line, Table, names
+from heaphound.views.page import Block, Line, Table, names, numbers
+from heaphound.views.text.frames import wait_words
+
+RUNTIME_NAMES = ("System.", "Interop", "Microsoft.Win32.", "ILStubClass.")
 
 
 def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
-    """Each thread with its frames below it."""
-    for index, thread in enumerate(answer.result.threads):
-        if index:
-            yield Line("")
-        name = "" if thread.name is None else f" {thread.name}"
-        yield Line(f"thread {thread.managed_id} (os {thread.os_id}){name}: {thread.state}", "strong")
-        if thread.frames:
-            yield Table(
-                names("IP", "SP", "Frame", "Source"),
-                [(frame.ip, frame.sp, frame.method or frame.kind, _source(frame)) for frame in thread.frames],
-            )
+    """A table of threads, then how to see more."""
+    rows = [
+        (
+            thread.managed_id,
+            thread.os_id or None,
+            thread.name,
+            thread.state,
+            thread.gc_mode,
+            len(thread.locks),
+            None if thread.exception is None else thread.exception.type,
+            None if thread.waits is None else wait_words(thread.waits),
+            _place(thread),
+        )
+        for thread in answer.result.threads
+    ]
+    columns = (*numbers("Id", "OS id"), *names("Name", "State", "GC mode"), *numbers("Locks"), *names("Exception", "Waits for", "In"))
+    yield Table(columns, rows)
+    yield Line("")
+    yield Line("Frames: heaphound stack CORE [ID]; all stacks merged: heaphound stack CORE --parallel", "dim")
     yield from coverage_blocks(answer.dump, answer.coverage)
 
 
-def _source(frame: FrameRow) -> str | None:
-    if frame.file is None:
-        return None
-    return frame.file if frame.line is None else f"{frame.file}:{frame.line}"
+def _place(thread: ThreadRow) -> str | None:
+    """The innermost method that is the program's own, else the innermost of all."""
+    methods = [frame.method for frame in thread.frames if frame.method is not None]
+    own = next((method for method in methods if not method.startswith(RUNTIME_NAMES)), None)
+    return own or next(iter(methods), thread.stack_end)

@@ -1,0 +1,111 @@
+"""`exceptions`: every exception object on the heap, with the stack trace that it carries."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from heaphound.address import Address
+from heaphound.answers.facts import dump_facts, heap_coverage
+from heaphound.errors import LayoutError, Malformed, Unreadable
+from heaphound.results.answer import Answer
+from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
+from heaphound.runtime.methods import Method
+from heaphound.runtime.stacks.thrown import ThrownFrame, read_thrown_frames
+from heaphound.runtime.strings import Strings
+from heaphound.runtime.types import Type
+from heaphound.session import Session
+
+MAXIMUM_MESSAGE = 4096
+MAXIMUM_FRAMES = 1000
+
+
+def exceptions(session: Session, strings: bool = False, limit: int | None = None, frames: int = MAXIMUM_FRAMES) -> Answer[ExceptionsResult]:
+    """At most `limit` exceptions, those that threads hold first; messages only with `strings`; counts are of all."""
+    reader = _Reader(session, strings, frames)
+    counts: Counter[str] = Counter()
+    addresses: list[tuple[int, str]] = []
+    for found, objects in _instances(session):
+        counts[found.name] += len(objects)
+        addresses.extend((address, found.name) for address in objects)
+    addresses.sort(key=lambda pair: (pair[0] not in reader.threads, pair[0]))
+    result = ExceptionsResult(
+        exceptions=tuple(reader.row(address, name) for address, name in addresses[:limit]),
+        types=tuple(ExceptionTypeRow(name, count) for name, count in counts.most_common()),
+        left_out=0 if limit is None else max(0, len(addresses) - limit),
+    )
+    return Answer(dump_facts(session), heap_coverage(session), result)
+
+
+def _instances(session: Session) -> Iterator[tuple[Type, list[int]]]:
+    """Each exception type on the heap with the addresses of its objects."""
+    base = session.runtime.global_value("ExceptionMethodTable")
+    table = session.table
+    for index, method_table in enumerate(table.method_tables.tolist()):
+        try:
+            found = session.types.type(method_table)
+            lineage = (found, *found.bases())
+        except (Unreadable, Malformed):
+            continue  # the walk's own gaps say that this type cannot be read
+        if any(owner.method_table == base for owner in lineage):
+            yield found, table.addresses_of(table.instances(index)).tolist()
+
+
+class _Reader:
+    def __init__(self, session: Session, strings: bool, frames: int) -> None:
+        self._session = session
+        self._memory = session.core.memory
+        self._layout = session.runtime.layout
+        self._strings = Strings(self._memory, self._layout, show_text=strings)
+        self._frames = frames
+        self.threads: dict[int, list[int]] = {}
+        for thread in session.threads:
+            held = {*thread.nested_exceptions, *(() if thread.exception is None else (thread.exception,))}
+            for address in held:
+                self.threads.setdefault(address, []).append(thread.managed_id)
+
+    def row(self, address: int, name: str) -> ExceptionRow:
+        """One exception; what of its stack trace cannot be read is its `problem`."""
+        memory, layout = self._memory, self._layout
+        message = memory.pointer(address + layout.offset("Exception", "_message"))
+        text, characters = self._strings.text_and_length(message, MAXIMUM_MESSAGE) if message else (None, None)
+        inner = memory.pointer(address + layout.offset("Exception", "_innerException"))
+        thrown: list[ThrownFrame] = []
+        problem: str | None = None
+        try:
+            thrown = read_thrown_frames(memory, layout, address)
+        except (Unreadable, Malformed) as error:
+            problem = str(error)
+        return ExceptionRow(
+            address=Address(address),
+            type=name,
+            hresult=memory.u32(address + layout.offset("Exception", "_HResult")),
+            message=text,
+            message_characters=characters,
+            inner=Address(inner) if inner else None,
+            threads=tuple(self.threads.get(address, ())),
+            frames=tuple(self._frame(frame) for frame in thrown[: self._frames]),
+            frames_left_out=max(0, len(thrown) - self._frames),
+            problem=problem,
+        )
+
+    def _frame(self, frame: ThrownFrame) -> ThrownFrameRow:
+        method = self._method(frame)
+        module = None if method is None else self._session.types.module_at(method.module)
+        il_offset: int | None = None
+        file: str | None = None
+        line: int | None = None
+        try:
+            code = self._session.stacks.codes.find(frame.ip)
+            if code is not None:
+                il_offset = self._session.il_maps.offset_in(code, frame.ip - code.start - (0 if frame.adjusted else 1))
+                place = None if il_offset is None else self._session.il_maps.place(code.method, il_offset)
+                file, line = (None, None) if place is None else (place.file, place.start_line)
+        except (Unreadable, Malformed, LayoutError):
+            il_offset = None  # as for code without a map: the method's name and address remain
+        name = None if method is None else method.full_name
+        return ThrownFrameRow(Address(frame.ip), Address(frame.sp), name, None if module is None else module.name, il_offset, file, line)
+
+    def _method(self, frame: ThrownFrame) -> Method | None:
+        try:
+            return self._session.code.methods.method(frame.method_desc)
+        except (Unreadable, Malformed, LayoutError):
+            return None

@@ -1,0 +1,32 @@
+"""``heaphound stack``: frames of threads."""
+
+import click
+
+from heaphound.cli.options import DumpOptions, dump_options, limit_option
+from heaphound.cli.show import answer, show
+from heaphound.errors import UsageError
+
+NAME = "stack"
+SUMMARY = "Stacks of threads, one by one or merged"
+HELP = """Show the managed stack of THREAD (its managed id, else its OS id), or of all threads.
+
+Frames are found by the runtime's own unwind information and explicit Frames; source lines need the PDBs. With --parallel the
+stacks of all threads are merged into one tree, outermost frames first.
+
+\b
+In Python:
+  dump = heaphound.open("core.4242")
+  print(dump.stack(1).result.threads[0].frames)"""
+
+
+@click.command(NAME, help=HELP, short_help=SUMMARY)
+@dump_options
+@click.argument("thread", type=click.IntRange(min=0), required=False, default=None)
+@click.option("--all", "all_threads", is_flag=True, help="All threads, which is the default.")
+@click.option("--parallel", is_flag=True, help="Merge the stacks of all threads into one tree.")
+@limit_option(1000)
+def command(options: DumpOptions, thread: int | None, all_threads: bool, parallel: bool, limit: int) -> None:
+    """Print the stacks."""
+    if thread is not None and all_threads:
+        raise UsageError("name a thread, or give --all: not both")
+    show(NAME, options, answer(options, lambda dump: dump.stack(thread, parallel=parallel, limit=limit or None)))

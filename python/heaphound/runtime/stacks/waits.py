@@ -1,0 +1,95 @@
+"""What a thread waits for, in words, by the methods on its stack: the outermost of those that are known says it best.
+
+Names: System.Private.CoreLib and System.Net.Sockets of 6.0 to 10.0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame
+
+WAITING_FRAMES = 40  # innermost frames that are looked at: waiting takes a dozen at most
+
+# (declaring type, method or None for all of the type, kind). A later row is the better answer where a stack has both.
+_KNOWN: tuple[tuple[str, str | None, str], ...] = (
+    ("System.Threading.WaitHandle", None, "wait handle"),
+    ("System.Threading.LowLevelMonitor", None, "wait handle"),
+    ("System.Threading.Monitor", "ReliableEnter", "monitor enter"),
+    ("System.Threading.Monitor", "Enter", "monitor enter"),
+    ("System.Threading.Monitor", "Enter_Slowpath", "monitor enter"),
+    ("System.Threading.Monitor", "ReliableEnterTimeout", "monitor enter"),
+    ("System.Threading.Monitor", "TryEnter", "monitor enter"),
+    ("System.Threading.Monitor", "TryEnter_Slowpath", "monitor enter"),
+    ("System.Threading.Lock", "Enter", "lock enter"),
+    ("System.Threading.Lock", "EnterScope", "lock enter"),
+    ("System.Threading.Lock", "TryEnterSlow", "lock enter"),
+    ("System.Threading.Monitor", "ObjWait", "monitor wait"),
+    ("System.Threading.Monitor", "Wait", "monitor wait"),
+    ("System.Threading.Thread", "SleepInternal", "sleep"),
+    ("System.Threading.Thread", "Sleep", "sleep"),
+    ("System.Threading.Thread", "Join", "thread join"),
+    ("System.Threading.ManualResetEventSlim", "Wait", "event"),
+    ("System.Threading.SemaphoreSlim", "Wait", "semaphore"),
+    ("System.Threading.CountdownEvent", "Wait", "countdown"),
+    ("System.Threading.Barrier", "SignalAndWait", "barrier"),
+    ("System.Threading.ReaderWriterLockSlim", None, "reader-writer lock"),
+    ("System.Threading.Tasks.Task", "SpinThenBlockingWait", "task"),
+    ("System.Threading.Tasks.Task", "InternalWait", "task"),
+    ("System.Threading.Tasks.Task", "InternalWaitCore", "task"),
+    ("System.Threading.Tasks.Task", "Wait", "task"),
+    ("System.Threading.Tasks.Task", "WaitAll", "task"),
+    ("System.Threading.Tasks.Task", "WaitAny", "task"),
+    ("System.Threading.Tasks.Task", "WaitAllCore", "task"),
+    ("System.Runtime.CompilerServices.TaskAwaiter", "HandleNonSuccessAndDebuggerNotification", "task"),
+    ("System.GC", "WaitForPendingFinalizers", "finalizers"),
+    ("System.GC", "_WaitForPendingFinalizers", "finalizers"),
+    ("System.Collections.Concurrent.BlockingCollection", None, "blocking collection"),
+    ("System.Threading.LowLevelLifoSemaphore", None, "idle pool worker"),
+    ("System.Threading.PortableThreadPool+GateThread", None, "thread pool's gate"),
+    ("System.Threading.PortableThreadPool+WaitThread", None, "thread pool's registered waits"),
+    ("System.Threading.TimerQueue", "TimerThread", "timers"),
+    ("System.Diagnostics.Process", "WaitForExit", "process"),
+    ("System.Net.Sockets.SocketAsyncEngine", "EventLoop", "socket events"),
+    ("System.Net.Sockets.SocketPal", None, "socket"),
+    ("System.ConsolePal", None, "console"),
+    ("System.IO.RandomAccess", None, "file"),
+)
+_RANKS = {(type_name, method): (rank, kind) for rank, (type_name, method, kind) in enumerate(_KNOWN)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """`kind` in words; `method` is the one that tells; `end_sp` the stack pointer behind the waiting methods, None if not known."""
+
+    kind: str
+    method: str
+    end_sp: int | None
+
+
+def find_wait(frames: Sequence[Frame]) -> Wait | None:
+    """What a thread with these frames (innermost first) waits for; None for a thread that runs or is not known to wait."""
+    best: Wait | None = None
+    best_rank = -1
+    for frame in frames[:WAITING_FRAMES]:
+        method = frame.code.method if isinstance(frame, ManagedFrame) else frame.method
+        if method is None:
+            continue
+        owner = method.declaring_type.split("<", 1)[0]
+        found = _RANKS.get((owner, method.name)) or _RANKS.get((owner, None))
+        if found is None or not _blocked(frames):
+            continue
+        rank, kind = found
+        if rank >= best_rank:
+            best, best_rank = Wait(kind, method.full_name, _end(frame)), rank
+    return best
+
+
+def _end(frame: Frame) -> int | None:
+    if isinstance(frame, ManagedFrame):
+        return None if frame.caller is None else frame.caller.sp
+    return None if frame.resume is None else frame.resume.sp
+
+
+def _blocked(frames: Sequence[Frame]) -> bool:
+    """Whether the thread has left managed code: one that is still in it does not wait yet."""
+    return isinstance(frames[0], ExplicitFrame)

@@ -1,0 +1,43 @@
+"""Exceptions as text."""
+
+from collections.abc import Iterator
+
+from heaphound.results.answer import Answer
+from heaphound.results.exceptions import ExceptionRow, ExceptionsResult
+from heaphound.views.describe import coverage_blocks, left_out
+from heaphound.views.page import Block, Line, Table, names, numbers
+
+FRAMES_SHOWN = 30
+
+
+def page(answer: Answer[ExceptionsResult]) -> Iterator[Block]:
+    """Each exception with the stack it was thrown through, then counts by type."""
+    result = answer.result
+    for row in result.exceptions:
+        yield from _exception(row)
+        yield Line("")
+    yield from left_out(result.left_out, "exception")
+    if result.types:
+        yield Table((*numbers("Count"), *names("Type")), [(row.count, row.type) for row in result.types])
+    else:
+        yield Line("No exception object is on the heap.")
+    yield from coverage_blocks(answer.dump, answer.coverage)
+
+
+def _exception(row: ExceptionRow) -> Iterator[Block]:
+    held = "" if not row.threads else f", of thread {', '.join(str(thread) for thread in row.threads)}"
+    yield Line(f"{row.type} {row.address} (HRESULT {row.hresult:#010x}){held}", "strong")
+    if row.message is not None:
+        yield Line(f"  {row.message}")
+    elif row.message_characters:
+        yield Line(f"  message of {row.message_characters} characters (--strings shows it)", "dim")
+    if row.inner is not None:
+        yield Line(f"  inner exception {row.inner}")
+    for frame in row.frames[:FRAMES_SHOWN]:
+        source = "" if frame.file is None else f" in {frame.file}:{frame.line}"
+        yield Line(f"  at {frame.method or frame.ip}{source}")
+    more = len(row.frames) + row.frames_left_out - FRAMES_SHOWN
+    if more > 0:
+        yield Line(f"  ... {more} more frames", "dim")
+    if row.problem is not None:
+        yield Line(f"  its stack trace cannot be read: {row.problem}", "warn")
