@@ -39,7 +39,6 @@ class Limits:
     loader_heap_blocks: int = 1 << 22  # of one loader heap; 64 KB each, so 256 GB of type data
     loader_heap_block_bytes: int = 1 << 40  # of one block; the largest are single oversized requests of some MB
     gc_bookkeeping_tables: int = 4_096  # card tables in one list; a segments heap makes one each time it outgrows the last
-    gc_free_regions: int = 1 << 22  # in one free list; regions of 4 MB over the 16 TB that a process reaches
     invocation_list: int = 1 << 28  # delegates in one multicast list; a leak reaches tens of millions
 
     # stacks: heaphound.runtime.stacks
