@@ -7,6 +7,7 @@ from heaphound.address import Address
 from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import FindingRoot
 from heaphound.runtime.roots import KINDS, Root, RootTable
+from heaphound.runtime.stacks.frame import ExplicitFrame, Frame
 from heaphound.runtime.threads import Thread
 
 PATHS_COMPARED = 16
@@ -48,15 +49,25 @@ def thread_of(threads: Sequence[Thread], root: Root) -> int | None:
 
 
 def root_words(root: Root) -> str:
-    """A root in words: `static Ns.Type.field`, `Strong handle 0x...`, `stack of thread 4242 (conservative)`."""
+    """A root in words: `static Ns.Type.field`, `Strong handle 0x...`, `stack of thread 4242 in Ns.Type.Method()`."""
     if root.static is not None:
         kind = "static" if root.static.thread is None else f"thread static (thread {root.static.thread})"
         return f"{kind} {root.static.declaring_type}.{root.static.field}"
     if root.handle_kind is not None:
         return f"{root.handle_kind} handle {root.address:#x}"
     if root.os_id is not None:
-        return f"stack of thread {root.os_id} (conservative)"
+        method = frame_method(root.frame)
+        words = f"stack of thread {root.os_id}" if method is None else f"stack of thread {root.os_id} in {method}"
+        return words if root.exact else f"{words} (conservative)"
     return "finalizer queue"
+
+
+def frame_method(frame: Frame | None) -> str | None:
+    """The method of a frame, or that a Frame of the runtime stands for; None where there is none or it cannot be named."""
+    if frame is None:
+        return None
+    method = frame.method if isinstance(frame, ExplicitFrame) else frame.code.method
+    return None if method is None else method.full_name
 
 
 def finding_root(threads: Sequence[Thread], root: Root | None) -> FindingRoot:
@@ -68,5 +79,6 @@ def finding_root(threads: Sequence[Thread], root: Root | None) -> FindingRoot:
         declaring_type=None if root.static is None else root.static.declaring_type,
         field=None if root.static is None else root.static.field,
         thread=thread_of(threads, root),
+        method=frame_method(root.frame),
         address=None if root.address is None else Address(root.address),
     )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from heaphound.runtime.finalizer import FinalizerQueue
 from heaphound.runtime.handles import HandleTable
-from heaphound.runtime.stack_words import StackWords
+from heaphound.runtime.stack_roots import StackRoot, StackRoots
+from heaphound.runtime.stacks.frame import Frame
 from heaphound.runtime.statics import Static
 
 STATIC, THREAD_STATIC, STRONG_HANDLE, PINNED_HANDLE, FINALIZER, STACK = range(6)
@@ -30,7 +31,10 @@ HANDLE_ROOTS = {
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """One root. `address` is the slot that holds the reference, None for a register; `object` the address of the object's start."""
+    """One root. `address` is the slot that holds the reference, None for a register; `object` the address of the object's start.
+
+    `exact` is False for a word of a stack that merely looks like a reference.
+    """
 
     kind: RootKind
     address: int | None
@@ -41,6 +45,20 @@ class Root:
     os_id: int | None = None
     """The thread, for stack roots."""
     handle_kind: str | None = None
+    stack: StackRoot | None = None
+    """The slot in its frame, for exact stack roots."""
+    frame: Frame | None = None
+    """The frame, for stack roots; None for what native code of the runtime holds, and for words of a whole stack."""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it keeps the collector from moving the object."""
+        return self.kind == KINDS[PINNED_HANDLE] or (self.stack is not None and self.stack.reference.pinned)
+
+    @property
+    def interior(self) -> bool:
+        """Whether it may point inside of the object."""
+        return self.stack is not None and self.stack.reference.interior
 
 
 @dataclass(frozen=True)
@@ -54,9 +72,10 @@ class RootTable:
     slots: NDArray[np.uint64]
     objects: NDArray[np.uint64]
     rows: NDArray[np.uint32]
+    certain: NDArray[np.bool_]
     statics: Sequence[Static]
     handles: HandleTable
-    stack_threads: Sequence[int]
+    stacks: StackRoots
     incomplete: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -67,22 +86,28 @@ class RootTable:
         kind, source = int(self.kinds[row]), int(self.rows[row])
         static = self.statics[source] if kind in (STATIC, THREAD_STATIC) else None
         handle = self.handles.kind_names[self.handles.kinds[source]] if kind in (STRONG_HANDLE, PINNED_HANDLE) else None
+        exact = bool(self.certain[row])
+        stack = self.stacks.exact[source] if kind == STACK and exact else None
+        words = self.stacks.words[source] if kind == STACK and not exact else None
+        held = stack or words
         return Root(
             kind=KINDS[kind],
             address=int(self.slots[row]) or None,
             object=int(self.objects[row]),
-            exact=kind != STACK,
+            exact=exact,
             static=static,
-            os_id=self.stack_threads[source] if kind == STACK else None,
+            os_id=None if held is None else held.os_id,
             handle_kind=handle,
+            stack=stack,
+            frame=None if held is None else held.frame,
         )
 
     def exact(self) -> NDArray[np.bool_]:
-        """Mask of the exact rows: all but words of stacks."""
-        return np.asarray(self.kinds != STACK)
+        """Mask of the exact rows: all but words of stacks that merely look like references."""
+        return self.certain
 
     def rows_of(self, address: int) -> NDArray[np.int64]:
-        """Rows whose object starts at `address`, the most telling kind first (static before handle before stack)."""
+        """Rows whose object starts at `address`, the most telling kind first (static before handle before stack, exact before words)."""
         rows = np.flatnonzero(self.objects == np.uint64(address))
         return rows[np.argsort(self.kinds[rows], kind="stable")]
 
@@ -94,19 +119,24 @@ def root_table(
     statics: Sequence[Static],
     handles: HandleTable,
     queue: FinalizerQueue,
-    stacks: Sequence[StackWords],
+    stacks: StackRoots,
     incomplete: Sequence[str],
 ) -> RootTable:
     """Join the sources; `incomplete` says which of them could not be read."""
-    columns = [_statics(statics), _handles(handles), _finalizer(queue), *(_stack(row, words) for row, words in enumerate(stacks))]
+    columns = [_statics(statics), _handles(handles), _finalizer(queue), _stack(stacks.exact)]
+    certain = sum(len(column[0]) for column in columns)
+    for row, words in enumerate(stacks.words):
+        count = len(words.objects)
+        columns.append((np.full(count, STACK, dtype=np.uint8), words.slots, words.objects, np.full(count, row, dtype=np.uint32)))
     return RootTable(
         np.concatenate([column[0] for column in columns]),
         np.concatenate([column[1] for column in columns]),
         np.concatenate([column[2] for column in columns]),
         np.concatenate([column[3] for column in columns]),
+        np.arange(sum(len(column[0]) for column in columns)) < certain,
         statics,
         handles,
-        tuple(words.os_id for words in stacks),
+        stacks,
         tuple(incomplete),
     )
 
@@ -139,6 +169,10 @@ def _finalizer(queue: FinalizerQueue) -> Column:
     )
 
 
-def _stack(row: int, words: StackWords) -> Column:
-    count = len(words.objects)
-    return np.full(count, STACK, dtype=np.uint8), words.slots, words.objects, np.full(count, row, dtype=np.uint32)
+def _stack(roots: Sequence[StackRoot]) -> Column:
+    return (
+        np.full(len(roots), STACK, dtype=np.uint8),
+        np.array([root.reference.address or 0 for root in roots], dtype=np.uint64),
+        np.array([root.object for root in roots], dtype=np.uint64),
+        np.arange(len(roots), dtype=np.uint32),
+    )
