@@ -1,23 +1,24 @@
 """Metadata of modules made by Reflection.Emit: the copy that the runtime serialises for debuggers at each type load.
 
 ReflectionModule::CaptureModuleMetaDataToMemory (src/coreclr/vm/ceeload.cpp). 8.0 keeps it in an SBuffer, later ones in {size, bytes}.
-6.0 makes it only under a debugger, so that layout has no `Module.DynamicMetadata`.
+6.0 makes it only under a debugger, so that layout has no `Module.DynamicMetadata`; there the tables that are being written serve.
 """
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import LayoutError, LimitExceeded, Malformed
+from heaphound.errors import LimitExceeded, Malformed
 from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
+from heaphound.runtime.emitted_metadata import emitted_metadata
 from heaphound.runtime.metadata.reader import Metadata
 
 
 def dynamic_metadata(memory: Memory, layout: Layout, module: int) -> Metadata:
     """The reader of a dynamic module's metadata.
 
-    Raises LayoutError where this runtime keeps no copy, Malformed where this module has none (yet) or it is broken, Unreadable.
+    Raises LayoutError where the layout leads to none, Malformed where this module has none (yet) or it is broken, Unreadable.
     """
     if not layout.has("Module", "DynamicMetadata"):
-        raise LayoutError("this version of the runtime keeps no readable metadata of modules made in memory")
+        return emitted_metadata(memory, layout, memory.pointer(module + layout.offset("Module", "PEAssembly")))
     saved = memory.pointer(module + layout.offset("Module", "DynamicMetadata"))
     if not saved:
         raise Malformed(f"the module made in memory at {module:#x} has no saved metadata: no type of it was loaded")

@@ -6,6 +6,7 @@ using System.Collections.Immutable;
 using System.Collections.ObjectModel;
 using System.Linq;
 using System.Reflection;
+using System.Reflection.Emit;
 using System.Runtime.CompilerServices;
 using System.Runtime.Loader;
 using System.Threading;
@@ -101,9 +102,16 @@ namespace Shapes
             var unnamed = new AssemblyLoadContext(null, isCollectible: false); Everything.Add(Activator.CreateInstance(unnamed.LoadFromAssemblyPath(typeof(Program).Assembly.Location).GetType("Shapes.Numbers")));
             Everything.Add(Activator.CreateInstance(Assembly.Load(System.IO.File.ReadAllBytes(typeof(Program).Assembly.Location)).GetType("Shapes.Derived")));
         }
+        static void Emitted()
+        {
+            // enough types for every pool of the metadata that is being written to have more than one segment
+            var assembly = AssemblyBuilder.DefineDynamicAssembly(new AssemblyName("Many"), AssemblyBuilderAccess.Run); var module = assembly.DefineDynamicModule("many"); Type before = typeof(object);
+            for (int i = 0; i < 300; i++) { var type = module.DefineType("Many.Type" + i, TypeAttributes.Public, before); for (int k = 0; k < 4; k++) type.DefineField("Field" + i + "_" + k, k == 0 ? typeof(string) : typeof(int), FieldAttributes.Public); before = type.CreateTypeInfo().AsType(); if (i % 100 == 99) before = typeof(object); else if (i % 10 == 9) before = before.BaseType; }
+            foreach (var i in new[] { 7, 298 }) { var type = module.GetType("Many.Type" + i); var made = Activator.CreateInstance(type); type.GetField("Field" + i + "_0").SetValue(made, "emitted " + i); type.GetField("Field" + i + "_3").SetValue(made, i); Everything.Add(made); }
+        }
         public static void Main()
         {
-            Collections(); Types(); Plugin(); GC.Collect();
+            Collections(); Types(); Plugin(); Emitted(); GC.Collect();
             Console.WriteLine("FACTS {\"objects\": " + Everything.Count + "}"); Console.WriteLine("READY " + System.Diagnostics.Process.GetCurrentProcess().Id); Console.Out.Flush(); Thread.Sleep(Timeout.Infinite);
         }
     }
