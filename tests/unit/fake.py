@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from heaphound.progress import Progress, silent
-from tests.unit import answers
+from tests.unit import answers, stack_answers
 
 
 class FakeDump:
@@ -66,5 +66,9 @@ REPLIES: dict[str, Any] = {
     "statics": answers.STATICS,
     "handles": answers.HANDLES,
     "modules": answers.MODULES,
+    "threads": stack_answers.THREADS,
+    "stack": stack_answers.STACK,
+    "locks": stack_answers.LOCKS,
+    "exceptions": stack_answers.EXCEPTIONS,
     "verify": answers.VERIFY,
 }

@@ -11,16 +11,20 @@ from heaphound.address import Address
 from heaphound.results.analyze import AnalyzeResult
 from heaphound.results.answer import Coverage, DumpFacts
 from heaphound.results.cache import CacheResult
+from heaphound.results.exceptions import ExceptionsResult
 from heaphound.results.handles import HandlesResult
 from heaphound.results.heap import HeapResult
 from heaphound.results.info import InfoResult
+from heaphound.results.locks import LocksResult
 from heaphound.results.memory import MemoryResult
 from heaphound.results.modules import ModulesResult
 from heaphound.results.object import ObjectResult
 from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
+from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import Checksum, VerifyResult
 
@@ -36,6 +40,10 @@ RESULTS = {
     "retained": RetainedResult,
     "statics": StaticsResult,
     "handles": HandlesResult,
+    "threads": ThreadsResult,
+    "stack": StackResult,
+    "locks": LocksResult,
+    "exceptions": ExceptionsResult,
     "modules": ModulesResult,
     "verify": VerifyResult,
     "cache": CacheResult,
@@ -52,8 +60,8 @@ Generated from the records in `python/heaphound/results/` by `./dev docs`; a tes
 - `null` means not known or not applicable, never zero.
 - Keys stay: `<n>` goes up when a key changes its meaning or goes away, not when one is added.
 - The output is ASCII; other characters are escaped as JSON does it. NaN and infinities in dumped fields are `"nan"`, `"inf"`, `"-inf"`.
-- Lists have all rows unless `--limit` is given; `objects`, `path`, `retained` and `object` have limits of their own. `left_out` counts what
-  was cut.
+- Lists have all rows unless `--limit` is given; `objects`, `path`, `retained`, `object`, `threads` and `stack` have limits of their own.
+  `left_out` counts what was cut.
 - `cache` opens no dump, so it has no `dump` and no `coverage`.
 """
 SIMPLE = {str: "text", int: "integer", float: "number", bool: "true or false", Address: "address", Checksum: "checksum", type(None): "null"}

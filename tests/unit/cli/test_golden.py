@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit import answers
+from tests.unit import answers, stack_answers
 from tests.unit.cli.run import run
 
 ADDRESS = "0x7efb42450758"
@@ -27,6 +27,11 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "statics": (["statics", "core.4242"], {}),
     "handles": (["handles", "core.4242"], {}),
     "handles-stat": (["handles", "core.4242", "--stat"], {"handles": answers.HANDLES_COUNTED}),
+    "threads": (["threads", "core.4242"], {}),
+    "stack": (["stack", "core.4242"], {}),
+    "stack-parallel": (["stack", "core.4242", "--parallel"], {"stack": stack_answers.PARALLEL}),
+    "locks": (["locks", "core.4242"], {}),
+    "exceptions": (["exceptions", "core.4242"], {}),
     "modules": (["modules", "core.4242"], {}),
     "verify": (["verify", "core.4242"], {}),
     "cache": (["cache"], {}),

@@ -17,7 +17,7 @@ def thread_blocks(thread: ThreadRow) -> Iterator[Block]:
     mode = "" if thread.gc_mode is None else f", {thread.gc_mode.lower()}"
     yield Line(f"thread {thread.managed_id} (os {thread.os_id}){name}: {thread.state}{mode}", "strong")
     if thread.waits is not None:
-        yield Line(f"waits for {wait_words(thread.waits)}")
+        yield Line(f"waits: {wait_words(thread.waits)}")
     if thread.exception is not None:
         yield Line(f"exception {thread.exception.type} at {thread.exception.address}")
     if thread.frames:

@@ -1,0 +1,114 @@
+"""Answers about threads, for views and commands: every form a row can take."""
+
+from heaphound.address import Address
+from heaphound.results.answer import Answer, Coverage
+from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
+from heaphound.results.locks import DeadlockStep, LockRow, LocksResult
+from heaphound.results.stack import ParallelRow, StackResult
+from heaphound.results.threads import ExceptionRef, FrameRow, ThreadRow, ThreadsResult, WaitRow
+from tests.unit.answers import DUMP
+
+SLEEP = "System.Threading.Thread.Sleep(System.Int32)"
+MAIN = "Shop.Orders.Program.Main(System.String[])"
+ENTER = "System.Threading.Monitor.Enter(System.Object, System.Boolean&)"
+FIRST, SECOND = Address(0x7F6B66009D30), Address(0x7F6B66009D48)
+SLEEPING = ThreadRow(
+    managed_id=1,
+    os_id=4242,
+    name=None,
+    state="foreground",
+    frames=(
+        FrameRow("HelperMethodFrame", Address(0x7F57860A3F16), Address(0x7FFCD06F4B38), SLEEP, "System.Private.CoreLib"),
+        FrameRow("managed", Address(0x7F5706A88231), Address(0x7FFCD06F4C60), SLEEP, "System.Private.CoreLib", 12),
+        FrameRow("funclet", Address(0x7F57076433B4), Address(0x7FFCD06F4C70), MAIN, "Shop.Orders", 1780, "/src/Program.cs", 92),
+        FrameRow("managed", Address(0x7F57076433C8), Address(0x7FFCD06F4CA0), None, problem="no MethodDesc"),
+    ),
+    address=Address(0x5648078B72A0),
+    gc_mode="Preemptive",
+    exception=ExceptionRef(Address(0x7F6B66039B58), "System.InvalidOperationException"),
+    nested_exceptions=(ExceptionRef(Address(0x7F6B66039588), "System.ArgumentNullException"),),
+    waits=WaitRow("sleep", SLEEP),
+)
+BLOCKED = ThreadRow(
+    managed_id=7,
+    os_id=4250,
+    name="worker",
+    state="background, pool worker",
+    frames=(FrameRow("managed", Address(0x7F57070AFE60), Address(0x7F165B4CDAF0), ENTER),),
+    address=Address(0x564807A8FFF0),
+    gc_mode="Preemptive",
+    locks=(FIRST,),
+    waits=WaitRow("monitor enter", ENTER, SECOND, "System.Object", 8),
+    frames_left_out=3,
+    stack_end="8 bytes at 0x7f165b4ce000 are not in the dump",
+)
+OVERFLOWN = ThreadRow(
+    managed_id=9,
+    os_id=4252,
+    name=None,
+    state="foreground",
+    frames=(
+        *(FrameRow("managed", Address(0x7F5707000010 + index % 2), Address(0x7F165A000000 + 32 * index), MAIN) for index in range(21)),
+        FrameRow("DebuggerU2MCatchHandlerFrame", Address(0x7F5785C9FBB6), Address(0x7F165A000800), None),
+    ),
+    address=Address(0x564807A90000),
+    gc_mode="Cooperative",
+)
+DEAD = ThreadRow(managed_id=3, os_id=0, name=None, state="dead, background", address=Address(0x564807A90000))
+NOTED = Coverage(notes=("locks are not known: the sync table is not in the dump",))
+
+THREADS = Answer(DUMP, NOTED, ThreadsResult((SLEEPING, BLOCKED, OVERFLOWN, DEAD)))
+STACK = Answer(DUMP, Coverage(), StackResult((SLEEPING, BLOCKED, OVERFLOWN), without_frames=(3,)))
+PARALLEL = Answer(
+    DUMP,
+    Coverage(),
+    StackResult(
+        (),
+        (
+            ParallelRow(0, (4, 5, 6), ("Shop.Orders.Worker.Run()",), ends=(6,)),
+            ParallelRow(1, (4, 5), (ENTER,), ends=(4, 5)),
+            ParallelRow(0, (1,), (MAIN, SLEEP), ends=(1,)),
+        ),
+        without_frames=(2, 3),
+    ),
+)
+LOCKS = Answer(
+    DUMP,
+    Coverage(),
+    LocksResult(
+        (
+            LockRow("monitor", FIRST, "System.Object", 7, 1, 1, (8,), (), 2),
+            LockRow("monitor", SECOND, "System.Object", 8, 1, 1, (7,), (11, 12), 3),
+            LockRow("thin", Address(0x7F6B668005E8), "System.Object", 1, 2),
+            LockRow("lock", Address(0x7F6B66800700), "System.Threading.Lock", None, 0, 1),
+        ),
+        ((DeadlockStep(7, SECOND, "System.Object", 8), DeadlockStep(8, FIRST, "System.Object", 7)),),
+        5,
+    ),
+)
+EXCEPTIONS = Answer(
+    DUMP,
+    Coverage(),
+    ExceptionsResult(
+        (
+            ExceptionRow(
+                Address(0x7F6B66039B58),
+                "System.InvalidOperationException",
+                0x80131509,
+                None,
+                4,
+                Address(0x7F6B66039588),
+                (1,),
+                (
+                    ThrownFrameRow(Address(0x7FAB7B81B0E8), Address(0x7FFF291C1560), MAIN, "Shop.Orders", 29, "/src/Program.cs", 40),
+                    ThrownFrameRow(Address(0x7FAB7B81B0F5), Address(0x7FFF291C15A0), None),
+                ),
+                40,
+            ),
+            ExceptionRow(Address(0x7F6B66039588), "System.ArgumentNullException", 0x80004003, "Value cannot be null.", 21, None, ()),
+            ExceptionRow(Address(0x7F6B66000118), "System.StackOverflowException", 0x800703E9, None, None, None, (), problem="a loop"),
+        ),
+        (ExceptionTypeRow("System.InvalidOperationException", 1), ExceptionTypeRow("System.ArgumentNullException", 2)),
+        1,
+    ),
+)
