@@ -28,14 +28,20 @@ def emitted_metadata(memory: Memory, layout: Layout, pe_assembly: int) -> Metada
     database = memory.pointer(importer + layout.offset("MDInternalRW", "Stgdb"))
     reader = _Database(memory, layout, database)
     for streams in (reader.streams(), {"#JTD": b"", **reader.streams()}):  # once a table has outgrown 16 bits, all indexes have 32
-        metadata = Metadata(_blob(streams))
-        if all(_row_bytes(metadata, table) == size for table, size in reader.row_bytes.items()):
+        metadata = _fitting(streams, reader.row_bytes)
+        if metadata is not None:
             return metadata
     raise Malformed(f"self-check RecordPool: rows of the metadata at {database:#x} are not as wide as their columns")
 
 
-def _row_bytes(metadata: Metadata, table: int) -> int:
-    return metadata.tables.column(table, 0).strides[0]
+def _fitting(streams: dict[str, bytes], row_bytes: dict[int, int]) -> Metadata | None:
+    """The reader of these streams; None when the rows that it expects are not as wide as the records are."""
+    try:
+        metadata = Metadata(_blob(streams))
+    except Malformed:
+        return None
+    widths = {table: metadata.tables.column(table, 0).strides[0] for table in row_bytes}
+    return metadata if widths == row_bytes else None
 
 
 class _Database:
