@@ -16,6 +16,7 @@ from heaphound.answers.object import object as one_object
 from heaphound.answers.objects import objects
 from heaphound.answers.path import path as paths
 from heaphound.answers.retained import retained
+from heaphound.answers.roots import roots
 from heaphound.answers.stack import stack
 from heaphound.answers.statics import statics
 from heaphound.answers.threads import threads
@@ -37,6 +38,7 @@ from heaphound.results.object import ObjectResult
 from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
+from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
 from heaphound.results.threads import ThreadsResult
@@ -121,6 +123,10 @@ class Dump:
     def handles(self, *, kind: str | None = None, statistics: bool = False, limit: int | None = None) -> Answer[HandlesResult]:
         """The GC handle table, or its statistics."""
         return handles(self.session, kind, statistics, limit)
+
+    def roots(self, *, kind: str | None = None, thread: int | None = None, limit: int | None = None) -> Answer[RootsResult]:
+        """What keeps objects alive from outside the heap, of one kind (`stack`, `static-field` ...) or one thread (by managed id)."""
+        return roots(self.session, kind, thread, limit)
 
     def threads(self) -> Answer[ThreadsResult]:
         """Managed threads: state, locks, exception, what each waits for, and its innermost 1,000 frames."""

@@ -23,7 +23,7 @@ from heaphound.results.object import (
 from heaphound.results.objects import ObjectRow, ObjectsResult
 from heaphound.results.path import PathResult, PathRow
 from heaphound.results.retained import GroupRow, OwnerRow, RetainedResult
-from heaphound.results.roots import FrameRef, RootRow
+from heaphound.results.roots import FrameRef, RootKindRow, RootRow, RootsResult
 from heaphound.results.statics import StaticRow, StaticsResult
 from heaphound.results.types import TypesResult, TypesTotal
 from heaphound.results.verify import Checksum, Problem, VerifyResult
@@ -224,6 +224,39 @@ PATH_ANSWER = Answer(
         complete=True,
         left_out=3,
         retained_bytes=64,
+    ),
+)
+ROOTS = Answer(
+    DUMP,
+    COMPLETE,
+    RootsResult(
+        (
+            STATIC_ROOT,
+            RootRow("pinned-handle", Address(0x7F3BD54413F8), Address(0x7EFB43001020), "System.Object[]", pinned=True),
+            STACK_ROOT,
+            RootRow(
+                "stack",
+                Address(0x7FFCC1440EB8),
+                Address(0x7EFB42465D28),
+                "Shop.Cat",
+                interior=True,
+                thread=1,
+                frame=FrameRef(Address(0x7F3B567E203A), Address(0x7FFCC1440DA0), "RedisLeak.Program.Main(System.String[])"),
+                register="rbp",
+                offset=-328,
+            ),
+            RootRow(
+                "stack",
+                None,
+                Address(0x7EFB42465D48),
+                "System.String",
+                thread=4,
+                frame=FrameRef(Address(0x7F3B567E2100), Address(0x7F3B00001000), "Shop.Worker.Spin()"),
+                register="rbx",
+            ),
+        ),
+        left_out=2,
+        kinds=(RootKindRow("static-field", 1, 1, 1), RootKindRow("pinned-handle", 1, 1, 1), RootKindRow("stack", 5, 4, 3)),
     ),
 )
 RETAINED = Answer(

@@ -64,6 +64,7 @@ REPLIES: dict[str, Any] = {
     "path": answers.PATH_ANSWER,
     "retained": answers.RETAINED,
     "statics": answers.STATICS,
+    "roots": answers.ROOTS,
     "handles": answers.HANDLES,
     "modules": answers.MODULES,
     "threads": stack_answers.THREADS,

@@ -18,6 +18,7 @@ from heaphound.results.object import ObjectResult
 from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
+from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
 from heaphound.results.threads import ThreadsResult
@@ -69,6 +70,8 @@ class Dump(Protocol):
     def retained(self, address: int | None = None, *, limit: int | None = 20) -> Answer[RetainedResult]: ...
 
     def statics(self, *, type_name: str | None = None, sort: str = "retained", limit: int | None = None) -> Answer[StaticsResult]: ...
+
+    def roots(self, *, kind: str | None = None, thread: int | None = None, limit: int | None = None) -> Answer[RootsResult]: ...
 
     def handles(self, *, kind: str | None = None, statistics: bool = False, limit: int | None = None) -> Answer[HandlesResult]: ...
 

@@ -21,7 +21,7 @@ class RootRow:
     kind: str
     """As `FindingRoot.kind`: ``static-field``, ``strong-handle``, ``stack`` ..."""
     address: Address | None
-    """The slot; None for a root in a register."""
+    """The slot; for a root in a register where an inner frame saved it, None if it is still in the CPU."""
     object: Address
     type: str
     interior: bool = False
@@ -30,7 +30,7 @@ class RootRow:
     frame: FrameRef | None = None
     register: str | None = None
     offset: int | None = None
-    """From the register, for slots of a frame."""
+    """In bytes from the register, for slots of a frame; None for a reference in the register itself."""
     exact: bool = True
     """False for a word of a stack that merely looks like a reference."""
     declaring_type: str | None = None
@@ -39,8 +39,20 @@ class RootRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RootKindRow:
+    """How many roots of one kind there are, how many of them are exact, and how many different objects they hold."""
+
+    kind: str
+    count: int
+    exact: int
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
 class RootsResult:
-    """All roots, or those of one kind."""
+    """All roots, or those of one kind or thread."""
 
     roots: tuple[RootRow, ...]
     left_out: int = 0
+    kinds: tuple[RootKindRow, ...] = ()
+    """Of all that were asked for, those that were left out too."""

@@ -22,6 +22,7 @@ from heaphound.results.object import ObjectResult
 from heaphound.results.objects import ObjectsResult
 from heaphound.results.path import PathResult
 from heaphound.results.retained import RetainedResult
+from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
 from heaphound.results.threads import ThreadsResult
@@ -39,6 +40,7 @@ RESULTS = {
     "path": PathResult,
     "retained": RetainedResult,
     "statics": StaticsResult,
+    "roots": RootsResult,
     "handles": HandlesResult,
     "threads": ThreadsResult,
     "stack": StackResult,

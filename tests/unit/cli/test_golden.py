@@ -25,6 +25,7 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "retained": (["retained", "core.4242"], {}),
     "retained-object": (["retained", "core.4242", ADDRESS], {"retained": answers.RETAINED_OBJECT}),
     "statics": (["statics", "core.4242"], {}),
+    "roots": (["roots", "core.4242"], {}),
     "handles": (["handles", "core.4242"], {}),
     "handles-stat": (["handles", "core.4242", "--stat"], {"handles": answers.HANDLES_COUNTED}),
     "threads": (["threads", "core.4242"], {}),

@@ -38,7 +38,7 @@ CONTRACT: dict[type, str] = {
     StaticRow: "declaring_type field slot object type thread retained_bytes",
     HandlesResult: "handles",
     HandleRow: "address kind object type dependent",
-    RootsResult: "roots",
+    RootsResult: "roots left_out kinds",
     RootRow: "kind address object type interior pinned thread frame register offset exact declaring_type field",
     FrameRef: "ip sp method",
     ThreadsResult: "threads",
