@@ -102,16 +102,16 @@ namespace Shapes
             var unnamed = new AssemblyLoadContext(null, isCollectible: false); Everything.Add(Activator.CreateInstance(unnamed.LoadFromAssemblyPath(typeof(Program).Assembly.Location).GetType("Shapes.Numbers")));
             Everything.Add(Activator.CreateInstance(Assembly.Load(System.IO.File.ReadAllBytes(typeof(Program).Assembly.Location)).GetType("Shapes.Derived")));
         }
-        static void Emitted()
+        static void Emitted(string name, int fields)
         {
-            // enough types for every pool of the metadata that is being written to have more than one segment
-            var assembly = AssemblyBuilder.DefineDynamicAssembly(new AssemblyName("Many"), AssemblyBuilderAccess.Run); var module = assembly.DefineDynamicModule("many"); Type before = typeof(object);
-            for (int i = 0; i < 300; i++) { var type = module.DefineType("Many.Type" + i, TypeAttributes.Public, before); for (int k = 0; k < 4; k++) type.DefineField("Field" + i + "_" + k, k == 0 ? typeof(string) : typeof(int), FieldAttributes.Public); before = type.CreateTypeInfo().AsType(); if (i % 100 == 99) before = typeof(object); else if (i % 10 == 9) before = before.BaseType; }
-            foreach (var i in new[] { 7, 298 }) { var type = module.GetType("Many.Type" + i); var made = Activator.CreateInstance(type); type.GetField("Field" + i + "_0").SetValue(made, "emitted " + i); type.GetField("Field" + i + "_3").SetValue(made, i); Everything.Add(made); }
+            // enough types for every pool of the metadata that is being written to have more than one segment; past 2047 rows its indexes take 32 bits
+            var assembly = AssemblyBuilder.DefineDynamicAssembly(new AssemblyName(name), AssemblyBuilderAccess.Run); var module = assembly.DefineDynamicModule(name); Type before = typeof(object);
+            for (int i = 0; i < 300; i++) { var type = module.DefineType(name + ".Type" + i, TypeAttributes.Public, before); for (int k = 0; k < fields; k++) type.DefineField("Field" + i + "_" + k, k == 0 ? typeof(string) : typeof(int), FieldAttributes.Public); before = type.CreateTypeInfo().AsType(); if (i % 100 == 99) before = typeof(object); else if (i % 10 == 9) before = before.BaseType; }
+            foreach (var i in new[] { 7, 298 }) { var type = module.GetType(name + ".Type" + i); var made = Activator.CreateInstance(type); type.GetField("Field" + i + "_0").SetValue(made, "emitted " + i); type.GetField("Field" + i + "_3").SetValue(made, i); Everything.Add(made); }
         }
         public static void Main()
         {
-            Collections(); Types(); Plugin(); Emitted(); GC.Collect();
+            Collections(); Types(); Plugin(); Emitted("Many", 4); Emitted("Wide", 8); GC.Collect();
             Console.WriteLine("FACTS {\"objects\": " + Everything.Count + "}"); Console.WriteLine("READY " + System.Diagnostics.Process.GetCurrentProcess().Id); Console.Out.Flush(); Thread.Sleep(Timeout.Infinite);
         }
     }
