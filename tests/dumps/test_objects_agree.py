@@ -114,8 +114,8 @@ OBJECTS = [
         ZOOS,
     ),
     Known(
-        "The object of Reflection.Emit on 6.0: the oracle has no names of its type and fields (test_heap_agrees.py says why); ours are those "
-        "that Zoo gives them.",
+        "The object of Reflection.Emit on 6.0: the oracle has no names of its type and fields (test_heap_agrees.py says why); ours are "
+        "those that Zoo gives them.",
         lambda difference: difference.what.startswith("None ") and difference.ours[0] == "Emitted.Thing",
         frozenset({"zoo-6.0.6", "zoo-6.0.6-server"}),
     ),
