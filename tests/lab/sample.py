@@ -29,6 +29,7 @@ VERBS = {
     "modules": (),
     "threads": (),
     "finalizer": (),
+    "roots": (),
 }
 
 

@@ -56,7 +56,18 @@ def read_stack_roots(core: Core, walker: StackWalker, threads: Sequence[Thread],
     for thread in threads:
         if thread.os_id is not None:
             reader.read(thread, thread.os_id)
-    return StackRoots(reader.resolve(), tuple(reader.words), tuple(reader.incomplete))
+    return StackRoots(reader.resolve(), tuple(reader.words), (*_conservative(reader.words), *reader.incomplete))
+
+
+def _conservative(pieces: Sequence[StackWords]) -> list[str]:
+    """One sentence for all pieces of stacks that were looked through, with the reason of the first: a process has thousands of threads."""
+    threads = len({piece.os_id for piece in pieces})
+    if not threads:
+        return []
+    whose = f"thread {pieces[0].os_id}" if threads == 1 else f"{threads} threads"
+    first = f"first, of thread {pieces[0].os_id}: " if len(pieces) > 1 else ""
+    counts = "every word that points into an object counts, also a stale one"
+    return [f"stacks: parts of the stack of {whose} cannot be decoded, and there {counts}; {first}{pieces[0].reason}"]
 
 
 class _Reader:
@@ -77,14 +88,15 @@ class _Reader:
 
     def read(self, thread: Thread, os_id: int) -> None:
         """Add one thread."""
-        first = True
+        reached: Mapping[str, int] | None = None
         for frame in self._walker.walk(thread):
             if isinstance(frame, StackEnd):
-                self._rest(os_id, frame)
+                self._rest(os_id, frame, self._registers.get(os_id, {}) if reached is None else reached)
                 break
-            if first:
+            if reached is None:
                 self._innermost(thread, os_id, frame)
-                first = False
+            caller = frame.caller if isinstance(frame, ManagedFrame) else frame.resume
+            reached = reached or {} if caller is None else caller.values
             try:
                 self._found.extend((os_id, frame, reference, None) for reference in self._references(frame))
             except _FRAME_ERRORS as error:
@@ -141,18 +153,17 @@ class _Reader:
         end = frame.sp if frame.resume is None else frame.resume.sp + _ARGUMENT_BYTES
         self._add(os_id, (frame.sp, end), {}, frame, reason)
 
-    def _rest(self, os_id: int, end: StackEnd) -> None:
-        """The stack from where the walk ended."""
+    def _rest(self, os_id: int, end: StackEnd, registers: Mapping[str, int]) -> None:
+        """The stack from where the walk ended, and the registers there, which inner frames saved below that point."""
         limit = self._ends.get(os_id)
         if limit is None or not end.sp:
             self.incomplete.append(f"the stack of thread {os_id} is not in the dump: {end.reason}")
             return
-        self._add(os_id, (end.sp, limit), self._registers.get(os_id, {}), None, end.reason)
+        self._add(os_id, (end.sp, limit), registers, None, end.reason)
 
     def _add(self, os_id: int, bounds: tuple[int, int], registers: Mapping[str, int], frame: Frame | None, reason: str) -> None:
         end = min(bounds[1], self._ends.get(os_id, bounds[1]), bounds[0] + LIMITS.frame_scan_bytes)
         try:
             self.words.append(scan_words(self._core, self._table, os_id, (bounds[0], end), registers, frame, reason))
         except HeaphoundError as error:
-            reason = f"{reason}; nor can its words be read: {error}"
-        self.incomplete.append(f"stack of thread {os_id}, conservative from {bounds[0]:#x} to {end:#x}: {reason}")
+            self.incomplete.append(f"stack of thread {os_id}: {reason}; nor can its words be read: {error}")

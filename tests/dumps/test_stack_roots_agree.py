@@ -1,0 +1,102 @@
+"""References on stacks against the oracle: the same slots and registers, with the same object, frame and flags."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from tests.dumps.conftest import Opened
+from tests.lab.oracle import Row
+
+Key = tuple[Any, ...]
+
+
+def of_oracle(opened: Opened, row: Row) -> Key | None:
+    """Thread, frame, place, object and flags of a root. None for a byref into a stack, which the oracle takes for a root of what
+    the slot there holds (its blind spot 19)."""
+    if row["interior"] and row["slot_value"] and opened.dump.session.table.index_containing(int(row["slot_value"], 16)) is None:
+        return None
+    in_register = row["address"] in (None, "0x0")  # where an inner frame saved the register, the oracle does not say
+    place = row["register"] if in_register else row["address"]
+    counted_from = (row["register"], None if in_register else row["register_offset"]) if row["register"] else None
+    return (row["thread"], row["frame"]["sp"], place, counted_from, row["object"], row["interior"], row["pinned"])
+
+
+def ours(opened: Opened) -> list[Key]:
+    """The same of the rows of `roots`; what native code protects has no frame there, and the oracle lacks it."""
+    os_ids = {thread.managed_id: thread.os_id for thread in opened.dump.session.threads}
+    found = []
+    for row in opened.dump.roots(kind="stack").result.roots:
+        if row.frame is None or not row.exact:
+            continue
+        in_register = row.register is not None and row.offset is None
+        found.append(
+            (
+                os_ids[row.thread],
+                hex(row.frame.sp),
+                row.register if in_register else hex(row.address),
+                None if row.register is None else (row.register, row.offset),
+                hex(row.object),
+                row.interior,
+                row.pinned,
+            )
+        )
+    return found
+
+
+def oracle_keys(opened: Opened) -> Counter[Key]:
+    rows = [row for row in opened.case.answers("roots") if row["row"] == "root" and row["kind"] == "Stack"]
+    return Counter(key for row in rows if (key := of_oracle(opened, row)) is not None)
+
+
+def test_stack_roots(opened: Opened) -> None:
+    """The same roots; where a frame could not be decoded, its words stand in for them."""
+    oracle, found = oracle_keys(opened), Counter(ours(opened))
+    assert len(oracle) > 50
+    assert sorted(map(str, found - oracle)) == []
+    looked_through = {(words.os_id, hex(held)) for words in opened.dump.session.stack_roots.words for held in words.objects.tolist()}
+    assert sorted(str(key) for key in oracle - found if (key[0], key[4]) not in looked_through) == []
+
+
+def test_every_frame_was_decoded_where_the_dump_has_all_pages(opened: Opened) -> None:
+    """The sample has only such pages of images as its process had touched; the other dumps have all that a walk needs."""
+    stacks = opened.dump.session.stack_roots
+    assert bool(stacks.words) == (opened.case.name == "sample")
+    assert len(stacks.incomplete) == (1 if opened.case.name == "sample" else 0)
+
+
+def test_native_code_protects_the_arguments_of_main(opened: Opened) -> None:
+    """RunMain of the runtime (src/coreclr/vm/assembly.cpp) holds the array of arguments by a GCFrame of the main thread."""
+    main = opened.dump.session.threads[0]
+    held = [row for row in opened.dump.roots(kind="stack", thread=main.managed_id).result.roots if row.frame is None and row.exact]
+    assert "System.String[]" in {row.type for row in held}
+    assert all(row.address is not None for row in held)
+
+
+def test_the_slot_holds_the_reference(opened: Opened) -> None:
+    """By the bytes of the dump: an exact slot points to its object's start, or into it where it is interior."""
+    session = opened.dump.session
+    for root in session.stack_roots.exact:
+        if root.reference.address is not None:
+            assert session.runtime.memory.pointer(root.reference.address) == root.reference.value
+        if not root.reference.interior:
+            assert root.reference.value == root.object
+
+
+def test_kinds_add_up(opened: Opened) -> None:
+    result = opened.dump.roots(limit=10).result
+    assert len(result.roots) == 10
+    assert sum(row.count for row in result.kinds) == result.left_out + 10 == len(opened.dump.session.roots)
+    assert {row.kind for row in result.kinds} >= {"static-field", "strong-handle", "pinned-handle", "stack"}
+    for row in result.kinds:
+        assert 0 < row.objects <= row.count
+        assert row.exact <= row.count
+    inexact = sum(len(words.objects) for words in opened.dump.session.stack_roots.words)
+    assert sum(row.count - row.exact for row in result.kinds) == inexact
+
+
+def test_exact_roots_reach_what_only_a_stack_holds(opened: Opened) -> None:
+    """An object that a frame holds is live by the exact roots, not by the words that only look like references."""
+    session = opened.dump.session
+    held = session.table.indices_of(np.array([root.object for root in session.stack_roots.exact], dtype=np.uint64))
+    assert np.isin(held, session.graph.exact_roots).all()
