@@ -1,84 +1,135 @@
-//! Edges as flat arrays (compressed sparse rows), in blocks of 65,536 rows so that no offset needs more than 32 bits.
+//! Edges as flat arrays (compressed sparse rows). A row of one edge, the usual case in heaps, takes no more than its entry.
 
 use crate::error::{Error, Result};
 
-/// Rows of a block.
+/// Rows whose positions are counted from a common base, so that 32 bits suffice.
 pub const BLOCK: usize = 1 << 16;
 
-/// The rows of one block.
-#[derive(Debug, Clone, Default)]
-pub struct Block {
-    /// Where each row begins in `edges`, and the end of the last.
-    pub offsets: Box<[u32]>,
-    /// Neighbours.
-    pub edges: Box<[u32]>,
-}
-
 /// Neighbours of each object.
+///
+/// `entry[row]` is the one neighbour where the row's bit in `single` is set, else a position in its block's edges: there stands how many
+/// neighbours follow. The first edge of each block is 0, which serves all its empty rows.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
-    blocks: Vec<Block>,
-    len: usize,
+    pub(crate) entry: Vec<u32>,
+    pub(crate) single: Vec<u64>,
+    pub(crate) bases: Vec<usize>,
+    pub(crate) edges: Vec<u32>,
 }
 
-impl Block {
-    /// From the end of each row.
-    ///
-    /// # Errors
-    /// `LimitExceeded` for 2^32 edges in one block.
-    pub fn new(offsets: Vec<u32>, edges: Vec<u32>) -> Result<Self> {
-        if u32::try_from(edges.len()).is_err() {
-            return Err(Error::LimitExceeded(format!("{} references of {BLOCK} objects are too many", edges.len())));
-        }
-        Ok(Self { offsets: offsets.into(), edges: edges.into() })
+/// The rows of one block, under construction.
+#[derive(Debug)]
+pub struct BlockRows {
+    entry: Vec<u32>,
+    single: Vec<u64>,
+    edges: Vec<u32>,
+    begun: usize,
+}
+
+impl Default for BlockRows {
+    fn default() -> Self {
+        Self { entry: Vec::with_capacity(BLOCK), single: vec![0; BLOCK / 64], edges: vec![0], begun: 1 }
+    }
+}
+
+impl BlockRows {
+    /// Where the neighbours of the next row are pushed to, between [`Self::begin`] and [`Self::end`].
+    pub fn edges(&mut self) -> &mut Vec<u32> {
+        &mut self.edges
+    }
+
+    /// Begin a row.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.begun = self.edges.len();
+        self.edges.push(0);
+    }
+
+    /// End the row.
+    #[inline]
+    pub fn end(&mut self) {
+        let row = self.entry.len();
+        let neighbours = self.edges.len() - self.begun - 1;
+        let entry = match neighbours {
+            0 => {
+                self.edges.truncate(self.begun);
+                0
+            }
+            1 => {
+                let only = self.edges[self.begun + 1];
+                self.edges.truncate(self.begun);
+                self.single[row / 64] |= 1 << (row % 64);
+                only
+            }
+            _ => {
+                // `Rows::append` refuses blocks for which this does not fit.
+                self.edges[self.begun] = u32::try_from(neighbours).unwrap_or(u32::MAX);
+                u32::try_from(self.begun).unwrap_or(u32::MAX)
+            }
+        };
+        self.entry.push(entry);
     }
 }
 
 impl Rows {
-    /// From blocks of [`BLOCK`] rows each, the last one shorter.
+    /// No rows yet, with room for `len`.
     #[must_use]
-    pub fn new(blocks: Vec<Block>) -> Self {
-        let len = blocks.iter().map(|block| block.offsets.len().saturating_sub(1)).sum();
-        Self { blocks, len }
+    pub fn with_capacity(len: usize) -> Self {
+        Self { entry: Vec::with_capacity(len), single: Vec::with_capacity(len.div_ceil(64)), ..Self::default() }
+    }
+
+    /// Rows whose parts the caller has put together.
+    #[must_use]
+    pub(crate) fn of_parts(entry: Vec<u32>, single: Vec<u64>, bases: Vec<usize>, edges: Vec<u32>) -> Self {
+        Self { entry, single, bases, edges }
+    }
+
+    /// Add the next [`BLOCK`] rows; only the last block may be shorter.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for 2^32 edges in one block.
+    pub fn append(&mut self, block: &BlockRows) -> Result<()> {
+        if u32::try_from(block.edges.len()).is_err() {
+            return Err(Error::LimitExceeded(format!(
+                "{} references of {BLOCK} objects are too many",
+                block.edges.len()
+            )));
+        }
+        self.bases.push(self.edges.len());
+        self.entry.extend_from_slice(&block.entry);
+        self.single.extend_from_slice(&block.single[..block.entry.len().div_ceil(64)]);
+        self.edges.extend_from_slice(&block.edges);
+        Ok(())
     }
 
     /// How many rows.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.entry.len()
     }
 
     /// No row at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// How many edges.
-    #[must_use]
-    pub fn edge_count(&self) -> u64 {
-        self.blocks.iter().map(|block| block.edges.len() as u64).sum()
-    }
-
-    /// The blocks.
-    #[must_use]
-    pub fn blocks(&self) -> &[Block] {
-        &self.blocks
+        self.entry.is_empty()
     }
 
     /// Neighbours of an object. `row` must be below `len`.
     #[inline]
     #[must_use]
     pub fn row(&self, row: u32) -> &[u32] {
-        let block = &self.blocks[row as usize / BLOCK];
-        let at = row as usize % BLOCK;
-        &block.edges[block.offsets[at] as usize..block.offsets[at + 1] as usize]
+        let row = row as usize;
+        if self.single[row / 64] >> (row % 64) & 1 == 1 {
+            return &self.entry[row..=row];
+        }
+        let at = self.bases[row / BLOCK] + self.entry[row] as usize;
+        &self.edges[at + 1..=at + self.edges[at] as usize]
     }
 
     /// Bytes of memory that the edges take.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.blocks.iter().map(|block| (block.offsets.len() + block.edges.len()) * 4).sum()
+        (self.entry.len() + self.edges.len()) * 4 + (self.single.len() + self.bases.len()) * 8
     }
 
     /// From (source, target) pairs; the order of a row's edges is the order of the pairs.
@@ -94,22 +145,23 @@ impl Rows {
         }
         let mut pairs: Vec<(u32, u32)> = sources.iter().copied().zip(targets.iter().copied()).collect();
         pairs.sort_by_key(|pair| pair.0);
-        let mut blocks = Vec::with_capacity(len.div_ceil(BLOCK));
+        let mut rows = Self::with_capacity(len);
         let mut rest = pairs.as_slice();
         for first in (0..len).step_by(BLOCK) {
-            let (mut offsets, mut edges) = (vec![0], Vec::new());
+            let mut block = BlockRows::default();
             for row in first..(first + BLOCK).min(len) {
+                block.begin();
                 while let Some((&(source, target), others)) = rest.split_first() {
                     if source as usize != row {
                         break;
                     }
-                    edges.push(target);
+                    block.edges().push(target);
                     rest = others;
                 }
-                offsets.push(u32::try_from(edges.len()).unwrap_or(u32::MAX));
+                block.end();
             }
-            blocks.push(Block::new(offsets, edges)?);
+            rows.append(&block)?;
         }
-        Ok(Self::new(blocks))
+        Ok(rows)
     }
 }

@@ -62,14 +62,14 @@ impl Graph {
         if len > MAXIMUM_OBJECTS {
             return Err(Error::LimitExceeded(format!("{len} objects are more than 32-bit indices can number")));
         }
-        Ok(Self::of_rows(Rows::from_pairs(len, sources, targets)?))
+        Ok(Self::of_rows(Rows::from_pairs(len, sources, targets)?, sources.len() as u64))
     }
 
-    fn of_rows(rows: Rows) -> Self {
+    fn of_rows(rows: Rows, count: u64) -> Self {
         Self {
             len: rows.len(),
             source: None,
-            facts: ReferenceFacts { count: rows.edge_count(), ..ReferenceFacts::default() }.into(),
+            facts: ReferenceFacts { count, ..ReferenceFacts::default() }.into(),
             forward: RwLock::new(Some(Arc::new(rows))),
             backward: OnceLock::new(),
             building: Mutex::new(()),
@@ -155,7 +155,7 @@ impl Graph {
         Ok(rows)
     }
 
-    /// Incoming edges, made when first asked for.
+    /// Incoming edges but for those of objects to themselves, made when first asked for.
     ///
     /// # Errors
     /// `Cancelled`, `LimitExceeded`
@@ -170,6 +170,37 @@ impl Graph {
         }
         let rows = Arc::new(transpose(&forward, monitor)?);
         Ok(self.backward.get_or_init(|| rows).clone())
+    }
+
+    /// Objects that refer to this one, itself included, ascending, at most `limit`; repeated as often as they refer to it.
+    ///
+    /// # Errors
+    /// `Cancelled`, `LimitExceeded`
+    pub fn referrers(&self, object: u32, limit: usize, monitor: &Monitor) -> Result<Vec<u32>> {
+        let backward = self.backward(monitor)?;
+        let row = backward.row(object);
+        let (before, behind) = row.split_at(row.partition_point(|&source| source < object));
+        let mut itself = 0;
+        self.outgoing().visit(object, |target| itself += usize::from(target == object));
+        let all = before.iter().chain(std::iter::repeat_n(&object, itself)).chain(behind);
+        Ok(all.copied().take(limit).collect())
+    }
+
+    /// How many references lead to each object.
+    ///
+    /// # Errors
+    /// `Cancelled`, `LimitExceeded`
+    pub fn referrer_counts(&self, monitor: &Monitor) -> Result<Vec<u32>> {
+        let mut counts = vec![0_u32; self.len];
+        let mut outgoing = self.outgoing();
+        monitor.begin("counting references", self.len as u64);
+        for object in 0..u32::try_from(self.len).unwrap_or(NONE) {
+            if object % (1 << 16) == 0 {
+                monitor.step(1 << 16)?;
+            }
+            outgoing.visit(object, |target| counts[target as usize] = counts[target as usize].saturating_add(1));
+        }
+        Ok(counts)
     }
 
     /// Free the outgoing edges where the dump can give them again.

@@ -7,7 +7,7 @@ use crate::image::Image;
 use crate::layout::HeapLayout;
 use crate::monitor::Monitor;
 use crate::shapes::{Shape, Shapes};
-use crate::strip::{Gap, Ground, Tally};
+use crate::strip::{Gap, Ground, Strip, Tally};
 use crate::table::{NONE, Table};
 use crate::walk::walk_ranges;
 use crate::words::Words;
@@ -55,28 +55,17 @@ impl Heap {
         layout.check()?;
         let shapes = Shapes::new(&image, &layout, free_method_table);
         let ground = Ground { image: &image, layout: &layout, shapes: &shapes, holes, monitor };
-        let walked = walk_ranges(ground, ranges, strip_size)?;
-        let (mut strips, mut gaps) = (Vec::new(), Vec::new());
-        for range in walked {
-            strips.extend(range.strips);
-            gaps.extend(range.gaps);
-        }
-        gaps.sort_by_key(|gap| gap.start);
+        let (mut table, mut totals) = (Table::default(), Totals::default());
+        let gaps = walk_ranges(ground, ranges, strip_size, |strip| {
+            totals.add(&strip);
+            table.append(&strip)
+        })?;
         let discovered = shapes.into_shapes();
-        let (renumber, order) = ascending(&discovered, &strips);
-        let mut tallies = vec![Tally::default(); order.len()];
-        let (mut walked_bytes, mut checksum) = (0, 0_u64);
-        for strip in &strips {
-            walked_bytes += strip.walked_bytes;
-            checksum = checksum.wrapping_add(strip.checksum);
-            for (number, tally) in strip.tallies.iter().enumerate().filter(|(_, tally)| tally.count > 0) {
-                let sum = &mut tallies[renumber[number] as usize];
-                sum.count += tally.count;
-                sum.bytes += tally.bytes;
-                sum.unaligned_bytes += tally.unaligned_bytes;
-            }
-        }
-        let table = Table::assemble(strips, &renumber)?;
+        totals.tallies.resize(discovered.len(), Tally::default());
+        let (renumber, order) = ascending(&discovered, &totals.tallies);
+        let table = table.finish(&renumber);
+        let tallies = order.iter().map(|&number| totals.tallies[number as usize]).collect();
+        let (walked_bytes, checksum) = (totals.walked_bytes, totals.checksum);
         let shapes: Vec<Shape> = order.into_iter().map(|number| discovered[number as usize]).collect();
         let free_type = shapes.binary_search_by_key(&free_method_table, |shape| shape.method_table).ok();
         let free_type = free_type.and_then(|index| u32::try_from(index).ok());
@@ -136,15 +125,33 @@ impl Heap {
     }
 }
 
-/// Types that have objects, ascending by MethodTable: discovery number to index, and back.
-fn ascending(discovered: &[Shape], strips: &[crate::strip::Strip]) -> (Vec<u32>, Vec<u32>) {
-    let mut used = vec![false; discovered.len()];
-    for strip in strips {
-        for (number, tally) in strip.tallies.iter().enumerate() {
-            used[number] |= tally.count > 0;
+/// Sums over strips.
+#[derive(Debug, Default)]
+struct Totals {
+    tallies: Vec<Tally>,
+    walked_bytes: u64,
+    checksum: u64,
+}
+
+impl Totals {
+    fn add(&mut self, strip: &Strip) {
+        self.walked_bytes += strip.walked_bytes;
+        self.checksum = self.checksum.wrapping_add(strip.checksum);
+        if self.tallies.len() < strip.tallies.len() {
+            self.tallies.resize(strip.tallies.len(), Tally::default());
+        }
+        for (sum, tally) in self.tallies.iter_mut().zip(&strip.tallies) {
+            sum.count += tally.count;
+            sum.bytes += tally.bytes;
+            sum.unaligned_bytes += tally.unaligned_bytes;
         }
     }
-    let mut order: Vec<u32> = (0..).take(discovered.len()).filter(|&number: &u32| used[number as usize]).collect();
+}
+
+/// Types that have objects, ascending by MethodTable: discovery number to index, and back.
+fn ascending(discovered: &[Shape], tallies: &[Tally]) -> (Vec<u32>, Vec<u32>) {
+    let mut order: Vec<u32> =
+        (0..).zip(tallies).filter(|(_, tally)| tally.count > 0).map(|(number, _)| number).collect();
     order.sort_by_key(|&number| discovered[number as usize].method_table);
     let mut renumber = vec![NONE; discovered.len()];
     for (index, &number) in (0..).zip(&order) {

@@ -21,6 +21,7 @@ pub mod monitor;
 pub mod paths;
 pub mod pieces;
 pub mod references;
+pub mod retained;
 pub mod scan;
 pub mod shapes;
 pub mod strip;

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::csr::{BLOCK, Block, Rows};
+use crate::csr::{BLOCK, BlockRows, Rows};
 use crate::error::Result;
 use crate::gcdesc::References;
 use crate::heap::Heap;
@@ -123,43 +123,44 @@ impl Reader<'_> {
         let count = self.heap.len();
         monitor.begin("reading references", count as u64);
         let firsts: Vec<usize> = (0..count).step_by(BLOCK).collect();
-        let read = firsts.into_par_iter().with_max_len(1).map(|first| {
-            let stop = (first + BLOCK).min(count);
-            monitor.step((stop - first) as u64)?;
-            self.read_block(u32::try_from(first).unwrap_or(NONE), u32::try_from(stop).unwrap_or(NONE))
-        });
-        let parts: Vec<(Block, ReferenceFacts)> = read.collect::<Result<_>>()?;
+        let mut rows = Rows::with_capacity(count);
         let mut facts = ReferenceFacts::default();
-        let mut blocks = Vec::with_capacity(parts.len());
-        for (block, part) in parts {
-            facts.add(&part);
-            blocks.push(block);
+        // A few blocks at a time: their memory is used again, so that no more than the edges themselves stays allocated.
+        for some in firsts.chunks(8 * rayon::current_num_threads()) {
+            let read = some.par_iter().with_max_len(1).map(|&first| {
+                let stop = (first + BLOCK).min(count);
+                monitor.step((stop - first) as u64)?;
+                Ok(self.read_block(u32::try_from(first).unwrap_or(NONE), u32::try_from(stop).unwrap_or(NONE)))
+            });
+            for (block, part) in read.collect::<Result<Vec<_>>>()? {
+                rows.append(&block)?;
+                facts.add(&part);
+            }
         }
-        Ok((Rows::new(blocks), facts))
+        Ok((rows, facts))
     }
 
-    fn read_block(&self, first: u32, stop: u32) -> Result<(Block, ReferenceFacts)> {
+    fn read_block(&self, first: u32, stop: u32) -> (BlockRows, ReferenceFacts) {
         let mut facts = ReferenceFacts::default();
         let mut words = Words::new(&self.heap.image);
-        let mut offsets = Vec::with_capacity(BLOCK + 1);
-        let mut edges: Vec<u32> = Vec::with_capacity(2 * BLOCK);
+        let mut rows = BlockRows::default();
         let mut last = (0, NONE);
-        offsets.push(0);
         for (index, address) in self.heap.table.objects(first, stop) {
-            self.read_fields(&mut words, (index, address), &mut last, &mut edges, &mut facts);
+            rows.begin();
+            self.read_fields(&mut words, (index, address), &mut last, rows.edges(), &mut facts);
             for target in self.counted.all_of(index) {
                 if target == NONE {
                     // ClrMD counts a dependent handle whose secondary is null as a reference to address 0, and sums are compared with its.
                     facts.note(address, 0);
                 } else {
                     facts.note(address, self.heap.table.address_of(target));
-                    edges.push(target);
+                    rows.edges().push(target);
                 }
             }
-            edges.extend(self.uncounted.of(index));
-            offsets.push(u32::try_from(edges.len()).unwrap_or(u32::MAX));
+            rows.edges().extend(self.uncounted.of(index));
+            rows.end();
         }
-        Ok((Block::new(offsets, edges)?, facts))
+        (rows, facts)
     }
 
     #[inline]

@@ -1,6 +1,8 @@
 //! The object table: one bit for each 8 bytes of heap (an object begins here), counts of bits, and the type of each object.
 //! About 4 bytes an object, constant-time address to index.
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::strip::Strip;
 
@@ -108,44 +110,43 @@ impl Directory {
 }
 
 impl Table {
-    /// Put strips together, in order of address. `renumber[discovery number]` is the final type index. The strips are emptied.
+    /// Add the next strip, in order of address. Types are discovery numbers until [`Self::finish`].
     ///
     /// # Errors
-    /// `LimitExceeded` above 2^32 objects.
-    pub fn assemble(strips: Vec<Strip>, renumber: &[u32]) -> Result<Self> {
-        let total: usize = strips.iter().map(|strip| strip.types.len()).sum();
+    /// `LimitExceeded` above 2^32 objects, or 2^32 cells.
+    pub fn append(&mut self, strip: &Strip) -> Result<()> {
+        if strip.types.is_empty() {
+            return Ok(());
+        }
+        let total = self.types.len() + strip.types.len();
         if total > MAXIMUM_OBJECTS {
             return Err(Error::LimitExceeded(format!("{total} objects are more than 32-bit indices can number")));
         }
-        let cells: usize = strips.iter().map(|strip| strip.bits.len()).sum();
+        let cells = self.cells.len() + strip.bits.len();
         if u32::try_from(cells).is_err() {
             return Err(Error::LimitExceeded(format!(
                 "a heap of {} bytes is more than can be walked",
                 cells as u64 * 512
             )));
         }
-        let narrow = u16::try_from(renumber.len()).is_ok();
-        let mut table = Self { types: TypeColumn::with_capacity(total, narrow), ..Self::default() };
-        table.cells.reserve_exact(cells);
-        table.samples.reserve_exact(total.div_ceil(SAMPLE));
-        for strip in strips.into_iter().filter(|strip| !strip.types.is_empty()) {
-            table.append(&strip, renumber);
-        }
-        table.directory = Directory::new(&table.spans);
-        Ok(table)
-    }
-
-    fn append(&mut self, strip: &Strip, renumber: &[u32]) {
         let mut rank = u32::try_from(self.types.len()).unwrap_or(NONE);
         self.spans.push(Span { start: strip.bits_base, stop: strip.stop, first: rank, cell: self.cells.len() });
         for &bits in &strip.bits {
+            let cell = u32::try_from(self.cells.len()).unwrap_or(NONE);
             self.cells.push(Cell { low: (bits & 0xffff_ffff) as u32, high: (bits >> 32) as u32, rank });
             rank += bits.count_ones();
-            // `assemble` has checked that cells can be numbered.
-            let cell = u32::try_from(self.cells.len() - 1).unwrap_or(u32::MAX);
             self.samples.resize((rank as usize).div_ceil(SAMPLE), cell);
         }
-        self.types.extend(&strip.types, renumber);
+        self.types.extend(&strip.types);
+        Ok(())
+    }
+
+    /// No more strips follow: `renumber[discovery number]` is the final type index.
+    #[must_use]
+    pub fn finish(mut self, renumber: &[u32]) -> Self {
+        self.types.renumber(renumber);
+        self.directory = Directory::new(&self.spans);
+        self
     }
 
     /// How many objects.
@@ -291,10 +292,6 @@ impl Iterator for Objects<'_> {
 }
 
 impl TypeColumn {
-    fn with_capacity(count: usize, narrow: bool) -> Self {
-        if narrow { Self::Narrow(Vec::with_capacity(count)) } else { Self::Wide(Vec::with_capacity(count)) }
-    }
-
     fn len(&self) -> usize {
         match self {
             Self::Narrow(types) => types.len(),
@@ -302,12 +299,29 @@ impl TypeColumn {
         }
     }
 
-    fn extend(&mut self, discovered: &[u32], renumber: &[u32]) {
-        let renumbered = discovered.iter().map(|&number| renumber[number as usize]);
+    /// Add discovery numbers; the column becomes wide when one does not fit.
+    fn extend(&mut self, numbers: &[u32]) {
+        if let Self::Narrow(types) = self {
+            let before = types.len();
+            types.extend(numbers.iter().map_while(|&number| u16::try_from(number).ok()));
+            if types.len() == before + numbers.len() {
+                return;
+            }
+            types.truncate(before);
+            *self = Self::Wide(types.iter().copied().map(u32::from).collect());
+        }
+        if let Self::Wide(types) = self {
+            types.extend_from_slice(numbers);
+        }
+    }
+
+    fn renumber(&mut self, renumber: &[u32]) {
         match self {
-            // `narrow` was chosen because every number fits.
-            Self::Narrow(types) => types.extend(renumbered.map(|number| (number & 0xffff) as u16)),
-            Self::Wide(types) => types.extend(renumbered),
+            // The new numbers are no greater than the old ones' greatest, so they fit.
+            Self::Narrow(types) => {
+                types.par_iter_mut().for_each(|kind| *kind = (renumber[usize::from(*kind)] & 0xffff) as u16);
+            }
+            Self::Wide(types) => types.par_iter_mut().for_each(|kind| *kind = renumber[*kind as usize]),
         }
     }
 }

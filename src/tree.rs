@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::heap::Heap;
 use crate::monitor::Monitor;
+use crate::retained::{self, Retained};
 use crate::table::NONE;
 use crate::words::Words;
 
@@ -30,7 +31,7 @@ pub struct Tree {
     /// Objects in the subtree of each position, itself included (the virtual root does not count itself).
     count: Vec<u32>,
     /// Bytes of the subtree of each position.
-    retained: Vec<u64>,
+    retained: Retained,
 }
 
 /// Where the size of an object comes from.
@@ -60,6 +61,14 @@ impl Sizes<'_> {
                 heap.size(words, object, address)
             }
             (Self::Heap(_), None) => 0,
+        }
+    }
+
+    /// Objects of a heap have sizes that are multiples of 8.
+    fn shift(&self) -> u32 {
+        match self {
+            Self::Heap(_) => 3,
+            Self::Array(_) => 0,
         }
     }
 
@@ -103,20 +112,28 @@ impl Tree {
 
     fn retain(&mut self, sizes: Sizes<'_>, monitor: &Monitor) -> Result<()> {
         monitor.begin("adding up retained sizes", self.object.len() as u64);
-        self.retained = vec![0; self.object.len()];
-        let chunks = self.retained.par_chunks_mut(STRIDE).zip(self.object.par_chunks(STRIDE));
-        chunks.with_max_len(8).try_for_each(|(retained, objects)| {
-            let mut words = sizes.words();
-            for (retained, &object) in retained.iter_mut().zip(objects) {
-                if object != NONE {
-                    *retained = sizes.of(words.as_mut(), object);
+        let shift = sizes.shift();
+        let mut small = vec![0_u32; self.object.len()];
+        let chunks = small.par_chunks_mut(STRIDE).zip(self.object.par_chunks(STRIDE)).enumerate();
+        let large: Vec<Vec<(u32, u64)>> = chunks
+            .with_max_len(8)
+            .map(|(number, (small, objects))| {
+                let (mut words, mut large) = (sizes.words(), Vec::new());
+                let positions = u32::try_from(number * STRIDE).unwrap_or(NONE)..;
+                for ((small, &object), position) in small.iter_mut().zip(objects).zip(positions) {
+                    let size = if object == NONE { 0 } else { sizes.of(words.as_mut(), object) };
+                    *small = retained::packed(size, shift).unwrap_or_else(|| {
+                        large.push((position, size));
+                        retained::MARK
+                    });
                 }
-            }
-            monitor.step(objects.len() as u64)
-        })?;
-        for position in (1..self.object.len()).rev() {
-            let parent = self.parent[position] as usize;
-            self.retained[parent] = self.retained[parent].saturating_add(self.retained[position]);
+                monitor.step(objects.len() as u64)?;
+                Ok(large)
+            })
+            .collect::<Result<_>>()?;
+        self.retained = Retained::new(shift, small, large.into_iter().flatten().collect());
+        for position in (1..u32::try_from(self.object.len()).unwrap_or(NONE)).rev() {
+            self.retained.add(self.parent[position as usize], position);
         }
         Ok(())
     }
@@ -142,13 +159,13 @@ impl Tree {
     /// Bytes of all that the roots reach.
     #[must_use]
     pub fn reachable_bytes(&self) -> u64 {
-        self.retained[0]
+        self.retained.get(0)
     }
 
     /// Bytes of memory that the tree takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.position.len() * 4 + self.object.len() * 20
+        self.position.len() * 4 + self.object.len() * 12 + self.retained.memory_bytes()
     }
 
     /// Bytes that would be freed if this object became unreachable; 0 if no root reaches it.
@@ -156,7 +173,7 @@ impl Tree {
     pub fn retained_of(&self, object: u32) -> u64 {
         match self.position[object as usize] {
             0 => 0,
-            position => self.retained[position as usize],
+            position => self.retained.get(position),
         }
     }
 
@@ -196,14 +213,26 @@ impl Tree {
             children.push(position);
             position += self.count[position as usize];
         }
-        let order =
-            |&position: &u32| (std::cmp::Reverse(self.retained[position as usize]), self.object[position as usize]);
+        let order = |&position: &u32| (std::cmp::Reverse(self.retained.get(position)), self.object[position as usize]);
         if limit < children.len() {
             children.select_nth_unstable_by_key(limit, order);
             children.truncate(limit);
         }
         children.sort_unstable_by_key(order);
         children.into_iter().map(|position| self.object[position as usize]).collect()
+    }
+
+    /// How many objects [`Self::children`] has to give.
+    #[must_use]
+    pub fn child_count(&self, object: Option<u32>) -> usize {
+        let Some(run) = self.run(object) else { return 0 };
+        let mut count = 0;
+        let mut position = run.start;
+        while position < run.end {
+            count += 1;
+            position += self.count[position as usize];
+        }
+        count
     }
 
     /// Positions strictly below an object.
@@ -224,7 +253,7 @@ impl Tree {
     /// Retained bytes of each object, 0 where no root reaches.
     #[must_use]
     pub fn all_retained(&self) -> Vec<u64> {
-        self.position.par_iter().map(|&at| if at == 0 { 0 } else { self.retained[at as usize] }).collect()
+        self.position.par_iter().map(|&at| if at == 0 { 0 } else { self.retained.get(at) }).collect()
     }
 
     /// Immediate dominator of each object.
@@ -245,7 +274,7 @@ impl Tree {
             let kind = type_of(object) as usize;
             if position >= until[kind] {
                 until[kind] = position + self.count[position as usize];
-                bytes[kind] = bytes[kind].saturating_add(self.retained[position as usize]);
+                bytes[kind] = bytes[kind].saturating_add(self.retained.get(position));
                 counts[kind] += 1;
             }
         }
@@ -283,7 +312,7 @@ fn preorder(number: Vec<u32>, object: Vec<u32>, dominator: Vec<u32>) -> Tree {
     for position in &mut position {
         *position = position_of[*position as usize];
     }
-    Tree { position, object: object_at, parent, count, retained: Vec::new() }
+    Tree { position, object: object_at, parent, count, retained: Retained::default() }
 }
 
 fn placed(position_of: &[u32], value: impl Fn(usize) -> u32) -> Vec<u32> {

@@ -13,15 +13,6 @@ const GUESS_EFFORT: u64 = 1 << 20;
 /// Missing bytes up to this many do not end a strip.
 const SMALL_ABSENCE: u64 = 64 << 10;
 
-/// Everything that strips of one range gave, in order of address.
-#[derive(Debug, Default)]
-pub struct WalkedRange {
-    /// Strips that have objects.
-    pub strips: Vec<Strip>,
-    /// Stretches without objects.
-    pub gaps: Vec<Gap>,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Task {
     range: usize,
@@ -31,11 +22,17 @@ struct Task {
     start_is_exact: bool,
 }
 
-/// Walk all ranges in strips of `strip_size` bytes; the result does not depend on it.
+/// Walk all ranges in strips of `strip_size` bytes, which go to `keep` in order of address; the result does not depend on their size.
+/// Returns what was passed over, in order of address.
 ///
 /// # Errors
 /// `Cancelled`; `Argument` for ranges or holes that are not ascending, disjoint and aligned, or a strip size below 4 KB.
-pub fn walk_ranges(ground: Ground<'_>, ranges: &[(u64, u64)], strip_size: u64) -> Result<Vec<WalkedRange>> {
+pub fn walk_ranges(
+    ground: Ground<'_>,
+    ranges: &[(u64, u64)],
+    strip_size: u64,
+    keep: impl FnMut(Strip) -> Result<()>,
+) -> Result<Vec<Gap>> {
     if strip_size < 4096 || !strip_size.is_multiple_of(8) {
         return Err(Error::Argument("strip_size must be a multiple of 8 and at least 4096".into()));
     }
@@ -44,16 +41,18 @@ pub fn walk_ranges(ground: Ground<'_>, ranges: &[(u64, u64)], strip_size: u64) -
     let tasks: Vec<Task> =
         ranges.iter().enumerate().flat_map(|(i, range)| plan(ground.image, i, *range, strip_size)).collect();
     ground.monitor.begin("walking the heap", tasks.iter().map(|task| task.stop - task.start).sum());
-    let mut strips: Vec<Option<Strip>> =
-        tasks.par_iter().with_max_len(1).map(|task| walk_task(ground, task)).collect::<Result<_>>()?;
-    let mut walked = Vec::with_capacity(ranges.len());
-    let mut next = 0;
-    for (index, range) in ranges.iter().enumerate() {
-        let count = tasks[next..].iter().take_while(|task| task.range == index).count();
-        walked.push(stitch(ground, *range, &tasks[next..next + count], &mut strips[next..next + count])?);
-        next += count;
+    let mut seam =
+        Seam { ground, ranges, keep, range: 0, at: ranges.first().map_or(0, |range| range.0), gaps: Vec::new() };
+    // Some strips at a time: their memory is used again, so that no more than the table itself stays allocated.
+    for some in tasks.chunks(8 * rayon::current_num_threads()) {
+        let strips: Vec<Option<Strip>> =
+            some.par_iter().with_max_len(1).map(|task| walk_task(ground, task)).collect::<Result<_>>()?;
+        for (task, strip) in some.iter().zip(strips) {
+            seam.join(task, strip)?;
+        }
     }
-    Ok(walked)
+    seam.enter(ranges.len());
+    Ok(seam.gaps)
 }
 
 fn check_ranges(what: &str, ranges: &[(u64, u64)], aligned: bool) -> Result<()> {
@@ -101,60 +100,71 @@ fn walk_task(ground: Ground<'_>, task: &Task) -> Result<Option<Strip>> {
     }
 }
 
-/// Keep each strip that begins exactly where the one before ended; walk the others again from there.
-fn stitch(
-    ground: Ground<'_>,
-    (range_start, range_end): (u64, u64),
-    tasks: &[Task],
-    strips: &mut [Option<Strip>],
-) -> Result<WalkedRange> {
-    let mut walked = WalkedRange::default();
-    let mut at = range_start;
-    for (task, strip) in tasks.iter().zip(strips) {
-        if at >= task.stop {
-            continue;
+/// Where strips meet: each must begin exactly where the one before ended, or is walked again from there.
+struct Seam<'a, K> {
+    ground: Ground<'a>,
+    ranges: &'a [(u64, u64)],
+    keep: K,
+    /// The range that is being walked, and how far it is.
+    range: usize,
+    at: u64,
+    gaps: Vec<Gap>,
+}
+
+impl<K: FnMut(Strip) -> Result<()>> Seam<'_, K> {
+    fn join(&mut self, task: &Task, strip: Option<Strip>) -> Result<()> {
+        self.enter(task.range);
+        if self.at >= task.stop {
+            return Ok(());
         }
-        let found = strip.take();
-        let strip = match found {
-            Some(strip) if strip.start == at => strip,
-            Some(strip) if at < task.start => {
-                walked.note_absence(ground, at, strip.start);
+        let strip = match strip {
+            Some(strip) if strip.start == self.at => strip,
+            Some(strip) if self.at < task.start => {
+                self.note_absence(strip.start);
                 strip
             }
             _ => {
-                let mut again = Walker::new(ground, range_end);
-                let start = if at >= task.start {
-                    at
+                let mut walker = Walker::new(self.ground, task.range_end);
+                let start = if self.at >= task.start {
+                    self.at
                 } else {
-                    again.guess_start(task.start, u64::MAX)?.unwrap_or(task.stop).min(task.stop)
+                    walker.guess_start(task.start, u64::MAX)?.unwrap_or(task.stop).min(task.stop)
                 };
-                walked.note_absence(ground, at, start);
-                again.walk(start, task.stop, task.start)?
+                self.note_absence(start);
+                walker.walk(start, task.stop, task.start)?
             }
         };
-        at = strip.end;
-        walked.gaps.extend_from_slice(&strip.gaps);
-        walked.strips.push(strip);
+        self.at = strip.end;
+        self.gaps.extend_from_slice(&strip.gaps);
+        (self.keep)(strip)
     }
-    walked.note_absence(ground, at, range_end);
-    Ok(walked)
-}
 
-impl WalkedRange {
-    /// `[start, end)` has no bytes in the dump, apart from holes, which are nobody's loss.
-    fn note_absence(&mut self, ground: Ground<'_>, start: u64, end: u64) {
-        let mut at = start;
-        for &(hole_start, hole_end) in &ground.holes[ground.holes.partition_point(|hole| hole.1 <= start)..] {
+    /// Close the ranges before number `range`.
+    fn enter(&mut self, range: usize) {
+        while self.range < range {
+            self.note_absence(self.ranges[self.range].1);
+            self.range += 1;
+            self.at = self.ranges.get(self.range).map_or(self.at, |next| next.0);
+        }
+    }
+
+    /// There are no bytes up to `end`, apart from holes, which are nobody's loss.
+    fn note_absence(&mut self, end: u64) {
+        let holes = self.ground.holes;
+        for &(hole_start, hole_end) in &holes[holes.partition_point(|hole| hole.1 <= self.at)..] {
             if hole_start >= end {
                 break;
             }
-            if hole_start > at {
-                self.gaps.push(Gap { start: at, end: hole_start, reason: "not in the dump".into() });
-            }
-            at = at.max(hole_end.next_multiple_of(8));
+            self.note_gap(hole_start);
+            self.at = self.at.max(hole_end.next_multiple_of(8));
         }
-        if at < end {
-            self.gaps.push(Gap { start: at, end, reason: "not in the dump".into() });
+        self.note_gap(end);
+        self.at = self.at.max(end);
+    }
+
+    fn note_gap(&mut self, end: u64) {
+        if self.at < end {
+            self.gaps.push(Gap { start: self.at, end, reason: "not in the dump".into() });
         }
     }
 }

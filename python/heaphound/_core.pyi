@@ -380,6 +380,9 @@ class Dominators:
     def children(self, index: int | None = None, limit: int = 100) -> NDArray[np.uint32]:
         """Objects whose immediate dominator this is (None: the virtual root), largest retained size first."""
 
+    def child_count(self, index: int | None = None) -> int:
+        """How many objects `children` has to give."""
+
     def dominated(self, index: int | None = None, limit: int | None = None) -> NDArray[np.uint32]:
         """All objects that go with this one, itself first; None: everything reachable."""
 

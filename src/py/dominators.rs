@@ -99,6 +99,12 @@ impl PyDominators {
         Ok(py.detach(|| self.tree.children(index, limit)).into_pyarray(py))
     }
 
+    #[pyo3(signature = (index=None))]
+    fn child_count(&self, py: Python<'_>, index: Option<u32>) -> PyResult<usize> {
+        index.map_or(Ok(()), |index| self.check(index))?;
+        Ok(py.detach(|| self.tree.child_count(index)))
+    }
+
     #[pyo3(signature = (index=None, limit=None))]
     fn dominated<'py>(&self, py: Python<'py>, index: Option<u32>, limit: Option<usize>) -> PyResult<Array<'py, u32>> {
         index.map_or(Ok(()), |index| self.check(index))?;

@@ -136,19 +136,13 @@ impl PyGraph {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Array<'py, u32>> {
         self.0.check(&[index]).or_raise(py)?;
-        let backward = run_long(py, progress, |monitor| self.0.backward(monitor))?;
-        let row = backward.row(index);
-        Ok(row[..limit.unwrap_or(row.len()).min(row.len())].to_vec().into_pyarray(py))
+        let limit = limit.unwrap_or(usize::MAX);
+        Ok(run_long(py, progress, |monitor| self.0.referrers(index, limit, monitor))?.into_pyarray(py))
     }
 
     #[pyo3(signature = (progress=None))]
     fn referrer_counts<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<Array<'py, u32>> {
-        let counts = run_long(py, progress, |monitor| {
-            let backward = self.0.backward(monitor)?;
-            let starts = backward.blocks().iter().flat_map(|block| block.offsets.windows(2));
-            Ok(starts.map(|pair| pair[1] - pair[0]).collect::<Vec<u32>>())
-        })?;
-        Ok(counts.into_pyarray(py))
+        Ok(run_long(py, progress, |monitor| self.0.referrer_counts(monitor))?.into_pyarray(py))
     }
 
     #[pyo3(signature = (roots, progress=None))]

@@ -94,6 +94,7 @@ def test_children_come_by_retained_size(graph: tuple[int, Edges, list[int], list
         expected.sort(key=lambda x: (-result.retained_of(x), x))
         assert result.children(parent, limit).tolist() == expected[:limit]
         assert result.children(parent).tolist() == expected
+        assert result.child_count(parent) == len(expected)
 
 
 def test_chain_ten_million_long() -> None:
