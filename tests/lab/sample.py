@@ -30,6 +30,7 @@ VERBS = {
     "threads": (),
     "finalizer": (),
     "roots": (),
+    "asyncs": (),
 }
 
 
