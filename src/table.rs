@@ -99,13 +99,14 @@ impl Directory {
     fn span(&self, spans: &[Span], address: u64) -> Option<usize> {
         let step = usize::try_from(address.wrapping_sub(self.base) >> self.shift).ok()?;
         let mut index = *self.first_span.get(step)? as usize;
-        loop {
-            let span = spans.get(index)?;
-            if address < span.stop {
-                return (address >= span.start).then_some(index);
-            }
+        if address >= spans.get(index)?.stop {
+            // Usually the next one; a heap with a part far away has wide steps with many spans.
+            let last = self.first_span.get(step + 1).map_or(spans.len() - 1, |&next| next as usize);
             index += 1;
+            index += spans.get(index..=last)?.partition_point(|span| span.stop <= address);
         }
+        let span = spans.get(index)?;
+        (address >= span.start).then_some(index)
     }
 }
 

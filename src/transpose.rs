@@ -52,7 +52,9 @@ pub fn transpose(forward: &Rows, monitor: &Monitor) -> Result<Rows> {
     tasks.into_par_iter().with_max_len(1).try_for_each(|(share, own)| share.fill(own, forward, monitor))?;
     let mut origin = 0;
     for (bases, size) in bases.chunks_mut(per_share).zip(sizes) {
-        bases.iter_mut().for_each(|base| *base += origin);
+        for base in bases {
+            *base += origin;
+        }
         origin += size;
     }
     Ok(Rows::of_parts(entry, single, bases, edges))

@@ -1,5 +1,6 @@
 """The walk and the references of heaps made in the test: sound ones, cut ones, broken ones."""
 
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from struct import pack
@@ -316,3 +317,23 @@ def test_scan_finds_words_that_point_into_objects(tmp_path: Path) -> None:
     slots, indices = toy.walk(image).scan_words(image, array + 9, array + 48)
     assert slots.tolist() == [array + 16]
     assert indices.tolist() == [2]
+
+
+def test_many_spans_and_one_far_away(tmp_path: Path) -> None:
+    """Addresses are found in steps of the address space; a segment at the other end makes them wide, with hundreds of spans in one."""
+    toy = ToyHeap().filled(2000)
+    far = 0x7FFF_0000_0000
+    path = tmp_path / "core"
+    edges = [address for address, _, _ in toy.objects[::5]] + [toy.end]
+    ranges = [*pairwise(edges), (far, far + 24)]
+    image = toy.write(path).with_bytes(far, pack("<QQQ", toy.method_table(PLAIN), 0, 0))
+    heap = Heap.walk(image, LAYOUT, ranges, [], toy.method_table(FREE))
+    addresses = [address for address, _, _ in toy.objects] + [far]
+    assert heap.addresses().tolist() == addresses
+    assert heap.indices_of(heap.addresses()).tolist() == list(range(len(addresses)))
+    assert heap.indices_containing(heap.addresses() + heap.sizes() - np.uint64(1)).tolist() == list(range(len(addresses)))
+    assert heap.index_of(far - 24) is None
+    assert heap.index_of(far + 24) is None
+    assert heap.index_containing(far + 24) is None
+    assert heap.index_containing(toy.end) is None
+    assert heap.index_containing(HEAP_AT - 1) is None
