@@ -44,6 +44,7 @@ class Limits:
     # stacks: heaphound.runtime.stacks
     stack_frames: int = 4_000_000  # of one thread; the smallest frame takes 16 bytes, and a stack overflow of 8 MB has some 100,000
     code_fragments: int = 65_536  # funclets of one method; generated parsers reach some hundreds
+    exception_clauses: int = 65_536  # of one method; the runtime's own bound on funclets is of that size
     native_frames: int = 64  # between a runtime helper and the managed code that called it; seen are 1 to 3
     call_frame_instructions: int = 65_536  # of one function's .eh_frame entry; the longest known have some thousands
     debug_info_bytes: int = 16 << 20  # of one method's IL map; the largest methods have some 100 KB

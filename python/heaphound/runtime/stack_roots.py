@@ -121,9 +121,11 @@ class _Reader:
         )
 
     def _references(self, frame: Frame) -> list[Reference]:
+        if frame.dead:
+            return []
         if isinstance(frame, ExplicitFrame):
             return explicit_references(self._runtime, frame)
-        return frame_references(self._runtime.memory, self._info(frame.code.gc_info), frame, filter_funclet=False)
+        return frame_references(self._runtime.memory, self._info(frame.code.gc_info), frame, frame.filter_funclet)
 
     def _info(self, address: int) -> GcInfo:
         info = self._infos.get(address)

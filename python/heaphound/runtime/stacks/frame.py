@@ -57,6 +57,10 @@ class ManagedFrame:
     """Whether execution was torn out of it by an exception (the runtime's ExecutionAborted)."""
     parent_of_funclet: bool = False
     """Whether a funclet of the same invocation lies further in and reports this frame's references already."""
+    filter_funclet: bool = False
+    """Whether it is an exception filter: it runs while the frames behind it are still alive."""
+    dead: bool = False
+    """Whether it lies between a running handler and the handler's method: it is unwound in fact and holds no references."""
 
     @property
     def ip(self) -> int:
@@ -93,6 +97,8 @@ class ExplicitFrame:
     """Address of the TransitionBlock (saved registers, then argument registers and stack arguments), None for kinds without one."""
     problem: str | None = None
     """Why its method, or the registers that it should know, could not be read."""
+    dead: bool = False
+    """As of a managed frame."""
 
     @property
     def sp(self) -> int:

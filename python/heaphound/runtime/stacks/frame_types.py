@@ -29,6 +29,8 @@ WITHOUT_REGISTERS = (
     "ProtectByRefsFrame",
     "ProtectValueClassFrame",
     "ExceptionFilterFrame",
+    "GCFrame",
+    "ContextTransitionFrame",
 )
 FRAME_TYPES = (
     *HELPER_METHOD,

@@ -11,10 +11,12 @@ from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
 from heaphound.runtime.stacks.explicit_frames import ExplicitFrames
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.frame_code import FrameCodes
 from heaphound.runtime.stacks.frame_types import CONTEXT_POINTER
+from heaphound.runtime.stacks.handlers import mark_handlers
 from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.registers import RegisterContext
 from heaphound.runtime.stacks.unwinding import unwind_frame
@@ -30,6 +32,7 @@ class StackWalker:
         self.runtime = runtime
         self.codes = FrameCodes(runtime, locator)
         self.frames = ExplicitFrames(runtime, locator, HelperFrames(runtime, self.codes, locator.methods))
+        self._clauses = ExceptionClauses(runtime.memory, runtime.layout, locator)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
 
     def walk(self, thread: Thread) -> Iterator[Frame | StackEnd]:
@@ -44,7 +47,7 @@ class StackWalker:
             yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
             return
         start = RegisterContext("x64" if self.runtime.core.machine == "x64" else "arm64", registers)
-        yield from _Walk(self, start, thread.frame).run()
+        yield from mark_handlers(_Walk(self, start, thread.frame).run(), self._clauses)
 
 
 def walk_stack(runtime: Runtime, locator: CodeLocator, thread: Thread, core: Core) -> Iterator[Frame | StackEnd]:  # noqa: ARG001
