@@ -19,6 +19,7 @@ from heaphound.answers.retained import retained
 from heaphound.answers.roots import roots
 from heaphound.answers.stack import stack
 from heaphound.answers.statics import statics
+from heaphound.answers.tasks import tasks
 from heaphound.answers.threads import threads
 from heaphound.answers.types import Filter, types
 from heaphound.answers.verify import verify
@@ -41,6 +42,7 @@ from heaphound.results.retained import RetainedResult
 from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.tasks import TasksResult
 from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import VerifyResult
@@ -147,6 +149,10 @@ class Dump:
     def modules(self) -> Answer[ModulesResult]:
         """Loaded assemblies."""
         return modules(self.session)
+
+    def tasks(self, *, limit: int | None = None) -> Answer[TasksResult]:
+        """Async methods that wait, as logical stacks; alike ones together."""
+        return tasks(self.session, limit)
 
     def verify(self) -> Answer[VerifyResult]:
         """Whether the heap makes sense, and checksums of all objects and references."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from heaphound.progress import Progress, silent
-from tests.unit import answers, stack_answers
+from tests.unit import answers, stack_answers, task_answers
 
 
 class FakeDump:
@@ -71,5 +71,6 @@ REPLIES: dict[str, Any] = {
     "stack": stack_answers.STACK,
     "locks": stack_answers.LOCKS,
     "exceptions": stack_answers.EXCEPTIONS,
+    "tasks": task_answers.TASKS,
     "verify": answers.VERIFY,
 }

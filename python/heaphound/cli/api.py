@@ -21,6 +21,7 @@ from heaphound.results.retained import RetainedResult
 from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.tasks import TasksResult
 from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import VerifyResult
@@ -84,6 +85,8 @@ class Dump(Protocol):
     def exceptions(self, *, strings: bool = False, limit: int | None = None) -> Answer[ExceptionsResult]: ...
 
     def modules(self) -> Answer[ModulesResult]: ...
+
+    def tasks(self, *, limit: int | None = None) -> Answer[TasksResult]: ...
 
     def verify(self) -> Answer[VerifyResult]: ...
 

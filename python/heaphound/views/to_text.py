@@ -19,6 +19,7 @@ from heaphound.results.retained import RetainedResult
 from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.tasks import TasksResult
 from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import VerifyResult
@@ -40,6 +41,7 @@ from heaphound.views.text import (
     roots,
     stack,
     statics,
+    tasks,
     threads,
     types,
     verify,
@@ -48,6 +50,7 @@ from heaphound.views.text import (
 PAGES: dict[type, Callable[[Answer[Any]], Page]] = {
     AnalyzeResult: analyze.page,
     ExceptionsResult: exceptions.page,
+    TasksResult: tasks.page,
     HandlesResult: handles.page,
     HeapResult: heap.page,
     InfoResult: info.page,

@@ -25,6 +25,7 @@ from heaphound.results.retained import RetainedResult
 from heaphound.results.roots import RootsResult
 from heaphound.results.stack import StackResult
 from heaphound.results.statics import StaticsResult
+from heaphound.results.tasks import TasksResult
 from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import Checksum, VerifyResult
@@ -46,6 +47,7 @@ RESULTS = {
     "stack": StackResult,
     "locks": LocksResult,
     "exceptions": ExceptionsResult,
+    "tasks": TasksResult,
     "modules": ModulesResult,
     "verify": VerifyResult,
     "cache": CacheResult,

@@ -33,6 +33,7 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "stack-parallel": (["stack", "core.4242", "--parallel"], {"stack": stack_answers.PARALLEL}),
     "locks": (["locks", "core.4242"], {}),
     "exceptions": (["exceptions", "core.4242"], {}),
+    "tasks": (["tasks", "core.4242"], {}),
     "modules": (["modules", "core.4242"], {}),
     "verify": (["verify", "core.4242"], {}),
     "cache": (["cache"], {}),
