@@ -21,6 +21,8 @@ pub enum Error {
     Dump(String),
     /// The operating system refused (open, map). The text names the file.
     Io(String),
+    /// Numbers from the dump that contradict each other.
+    Malformed(String),
     /// An argument that makes no sense, a bug of the caller.
     Argument(String),
     /// A count above what the kernel's 32-bit indices can hold.
@@ -41,7 +43,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { address, size, why } => write!(f, "{size} bytes at {address:#x} are {why}"),
-            Self::Dump(text) | Self::Io(text) | Self::Argument(text) | Self::LimitExceeded(text) => f.write_str(text),
+            Self::Dump(text)
+            | Self::Io(text)
+            | Self::Malformed(text)
+            | Self::Argument(text)
+            | Self::LimitExceeded(text) => f.write_str(text),
             Self::Cancelled => f.write_str("the work was cancelled"),
         }
     }

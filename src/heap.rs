@@ -9,7 +9,7 @@ use crate::monitor::Monitor;
 use crate::shapes::{Shape, Shapes};
 use crate::strip::{Gap, Ground, Strip, Tally};
 use crate::table::{NONE, Table};
-use crate::walk::walk_ranges;
+use crate::walk::{orderly, walk_ranges};
 use crate::words::Words;
 
 /// All objects of a heap. Immutable.
@@ -41,7 +41,7 @@ impl Heap {
     /// Walk the ranges.
     ///
     /// # Errors
-    /// `Cancelled`, `Argument` for a layout or ranges that make no sense, `LimitExceeded` for over 2^32 objects.
+    /// `Cancelled`, `Argument` for a layout and `Malformed` for ranges that make no sense, `LimitExceeded` for over 2^32 objects.
     #[allow(clippy::too_many_arguments)] // one call site, which names them all
     pub fn walk(
         image: Arc<Image>,
@@ -53,6 +53,7 @@ impl Heap {
         monitor: &Monitor,
     ) -> Result<Self> {
         layout.check()?;
+        let holes = &orderly(holes);
         let shapes = Shapes::new(&image, &layout, free_method_table);
         let ground = Ground { image: &image, layout: &layout, shapes: &shapes, holes, monitor };
         let (mut table, mut totals) = (Table::default(), Totals::default());

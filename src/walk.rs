@@ -26,7 +26,7 @@ struct Task {
 /// Returns what was passed over, in order of address.
 ///
 /// # Errors
-/// `Cancelled`; `Argument` for ranges or holes that are not ascending, disjoint and aligned, or a strip size below 4 KB.
+/// `Cancelled`; `Malformed` for ranges that are not ascending, disjoint and aligned; `Argument` for a strip size below 4 KB.
 pub fn walk_ranges(
     ground: Ground<'_>,
     ranges: &[(u64, u64)],
@@ -36,8 +36,7 @@ pub fn walk_ranges(
     if strip_size < 4096 || !strip_size.is_multiple_of(8) {
         return Err(Error::Argument("strip_size must be a multiple of 8 and at least 4096".into()));
     }
-    check_ranges("ranges", ranges, true)?;
-    check_ranges("holes", ground.holes, false)?;
+    check_ranges(ranges)?;
     let tasks: Vec<Task> =
         ranges.iter().enumerate().flat_map(|(i, range)| plan(ground.image, i, *range, strip_size)).collect();
     ground.monitor.begin("walking the heap", tasks.iter().map(|task| task.stop - task.start).sum());
@@ -55,18 +54,40 @@ pub fn walk_ranges(
     Ok(seam.gaps)
 }
 
-fn check_ranges(what: &str, ranges: &[(u64, u64)], aligned: bool) -> Result<()> {
+fn check_ranges(ranges: &[(u64, u64)]) -> Result<()> {
     let mut previous = 0;
     for &(start, end) in ranges {
-        if start > end || start < previous || end > i64::MAX as u64 {
-            return Err(Error::Argument(format!("{what} must be ascending and disjoint: {start:#x}-{end:#x}")));
-        }
-        if aligned && (start | end) & 7 != 0 {
-            return Err(Error::Argument(format!("{what} must be aligned to 8: {start:#x}-{end:#x}")));
-        }
-        previous = end;
+        let wrong = if start > end || end > i64::MAX as u64 {
+            "is no range of addresses"
+        } else if (start | end) & 7 != 0 {
+            "is not aligned to 8"
+        } else if start < previous {
+            "begins before the one in front of it ends"
+        } else {
+            previous = end;
+            continue;
+        };
+        return Err(Error::Malformed(format!("the heap range {start:#x}-{end:#x} {wrong}")));
     }
     Ok(())
+}
+
+/// Holes in order, those that touch or overlap joined, those that are none left out.
+#[must_use]
+pub fn orderly(holes: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    // Ranges end below this, so what lies above touches none of them.
+    let top = i64::MAX as u64;
+    let kept = holes.iter().map(|&(start, end)| (start, end.min(top))).filter(|hole| hole.0 < hole.1);
+    let mut sorted: Vec<(u64, u64)> = kept.collect();
+    sorted.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::with_capacity(sorted.len());
+    for (start, end) in sorted {
+        match joined.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
 }
 
 /// Strips of one range: its readable stretches, cut to a handy size.

@@ -124,12 +124,12 @@ class Heap:
         progress: Progress | None = None,
         strip_bytes: int = 33554432,
     ) -> Heap:
-        """Walk ascending, disjoint, 8-aligned ranges, jumping over holes (unused allocation contexts, [pointer, limit + 24)).
+        """Walk ascending, disjoint, 8-aligned ranges, jumping over holes (unused allocation contexts, [pointer, limit + 24), in any order).
 
         What is no object becomes a gap and the walk goes on at the next place where eight objects in a row look right:
         `walked_bytes + hole_bytes + sum of gaps` is the sum of the ranges. Long ranges are walked in
-        strips of `strip_bytes` at once, and stitched so that the result does not depend on it. Raises ValueError for ranges or
-        holes out of order, LimitExceeded above 2^32 objects.
+        strips of `strip_bytes` at once, and stitched so that the result does not depend on it. Raises Malformed for
+        ranges out of order, LimitExceeded above 2^32 objects.
         """
 
     @property

@@ -11,6 +11,7 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     let made = match error {
         Error::Unreadable { address, size, why } => exception(py, "Unreadable", (*address, *size, *why)),
         Error::Dump(_) | Error::Io(_) => exception(py, "DumpError", (text,)),
+        Error::Malformed(_) => exception(py, "Malformed", (text,)),
         Error::LimitExceeded(_) => exception(py, "LimitExceeded", (text,)),
         Error::Argument(_) => return PyValueError::new_err(text),
         Error::Cancelled => return PyKeyboardInterrupt::new_err(()),

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heaphound._core import Graph, Heap, HeapLayout
+from heaphound.errors import Malformed
 from tests.unit.kernel.toyheap import (
     ALL,
     ARRAY,
@@ -278,13 +279,39 @@ def test_dependent_handles_count_and_other_edges_do_not(tmp_path: Path) -> None:
         Graph.build(image, LAYOUT, heap, (np.array([3], dtype=np.uint32), np.array([0], dtype=np.uint32)))
 
 
-def test_ranges_out_of_order_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ranges", "complaint"),
+    [
+        ([(16, 8)], "0x10-0x8 is no range"),
+        ([(0, 2**64 - 8)], "is no range"),
+        ([(4, 8)], "0x4-0x8 is not aligned"),
+        ([(8, 16), (0, 8)], "0x0-0x8 begins before the one in front of it ends"),
+        ([(8, 24), (16, 32)], "0x10-0x20 begins before"),
+    ],
+)
+def test_ranges_out_of_order_are_refused(tmp_path: Path, ranges: list[tuple[int, int]], complaint: str) -> None:
     image = ToyHeap().filled(3).write(tmp_path / "core")
-    for ranges in ([(16, 8)], [(8, 16), (0, 8)], [(8, 24), (16, 32)], [(4, 8)], [(0, 2**64 - 8)]):
-        with pytest.raises(ValueError, match="ranges must be"):
-            Heap.walk(image, LAYOUT, ranges, [], 0)
+    with pytest.raises(Malformed, match=complaint):
+        Heap.walk(image, LAYOUT, ranges, [], 0)
+
+
+def test_layout_without_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="method_table_mask"):
         HeapLayout(method_table_mask=7)
+
+
+def test_holes_may_come_in_any_order(tmp_path: Path) -> None:
+    toy = ToyHeap().filled(3)
+    toy.hole(64)
+    toy.filled(3)
+    toy.hole(128)
+    toy.filled(3)
+    (one, two), expected = toy.holes, toy.walk(image := toy.write(tmp_path / "core"))
+    pieces = [two, (one[0] + 16, one[1]), (one[0], one[0] + 24), (2**64 - 8, 2**64 - 1), (64, 32)]
+    heap = Heap.walk(image, LAYOUT, [(HEAP_AT, toy.end)], pieces, toy.method_table(FREE))
+    assert heap.walk_checksum() == expected.walk_checksum()
+    assert heap.hole_bytes == 192
+    assert heap.gaps == []
 
 
 def test_graph_of_another_walk_is_refused(tmp_path: Path) -> None:
