@@ -1,0 +1,72 @@
+"""The face of the graph on a small heap: who owns what, paths with exact roots first."""
+
+import numpy as np
+import pytest
+
+from heaphound._core import Graph
+from heaphound.graph.object_graph import ObjectGraph
+
+
+class Table:
+    """Stands in for the walked objects where only their number and sizes count."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.method_tables = np.array([0x1000, 0x2000], dtype=np.uint64)
+
+    def __len__(self) -> int:
+        return self._count
+
+
+def graph(edges: list[tuple[int, int]], exact: list[int], conservative: list[int], count: int = 6) -> ObjectGraph:
+    sources, targets = (np.array([edge[side] for edge in edges], dtype=np.uint32) for side in (0, 1))
+    made = Graph.from_edges(count, sources, targets)
+    found = ObjectGraph(Table(count), made, np.array(exact, dtype=np.uint32), np.array(conservative, dtype=np.uint32))  # type: ignore[arg-type]
+    sizes = np.full(count, 8, dtype=np.uint64)
+    found.dominators = made.dominators_of_sizes(sizes, found.exact_roots, found.conservative_roots)
+    return found
+
+
+def test_owner_chain_and_retained_bytes() -> None:
+    found = graph([(0, 1), (1, 2), (1, 3), (2, 4), (3, 4)], [0], [])
+    assert found.retained_bytes(1) == 32
+    assert found.retained_count(1) == 4
+    assert found.dominator_of(4) == 1
+    assert found.chain(4, 10) == [1, 0]
+    assert found.dominator_of(0) is None
+    assert not found.is_reachable(5)
+    assert found.owned(None, 10) == [0]
+    assert found.owned_count(1) == 3
+
+
+def test_a_conservative_root_takes_nothing_from_an_exact_one() -> None:
+    """A stale word points at 2, which 1 alone keeps alive as far as exact roots say."""
+    found = graph([(0, 1), (1, 2), (2, 3)], [0], [2, 5])
+    assert found.retained_bytes(1) == 24
+    assert found.dominator_of(2) == 1
+    assert found.is_reachable(5)
+
+
+def test_paths_from_exact_roots_come_first() -> None:
+    found = graph([(0, 1), (1, 2), (4, 2)], [0], [4])
+    paths = found.paths_to(2, 10)
+    assert paths.paths == ((0, 1, 2), (4, 2))
+    assert paths.complete
+    assert not found.paths_to(2, 1).complete
+
+
+def test_nothing_holds_it() -> None:
+    paths = graph([(0, 1)], [0], []).paths_to(5, 3)
+    assert paths.paths == ()
+    assert paths.complete
+
+
+def test_referrers_count_once_each() -> None:
+    assert graph([(0, 1), (0, 1), (2, 1)], [0], []).referrers(1).tolist() == [0, 2]
+
+
+def test_type_index() -> None:
+    found = graph([], [0], [])
+    assert found.type_index(0x2000) == 1
+    with pytest.raises(KeyError):
+        found.type_index(0x3000)
