@@ -12,6 +12,7 @@ from heaphound._core import Graph, Heap
 from heaphound.diagnose.subject import Subject
 from heaphound.dump.backing import BackingReport, attach_binaries
 from heaphound.dump.core import Core, open_core
+from heaphound.dump.file_contents import with_file_contents
 from heaphound.errors import DumpError, HeaphoundError, Malformed, Unreadable
 from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
 from heaphound.progress import Progress, silent
@@ -72,6 +73,12 @@ class Session:
             self.incomplete.append(f"{name}: {error}")
             return absent
 
+    def _say_gaps(self, name: str, reasons: list[str]) -> None:
+        """Note that a source of roots was read in part only."""
+        if reasons:
+            parts = "one part" if len(reasons) == 1 else f"{len(reasons)} parts"
+            self.incomplete.append(f"{name}: {parts} could not be read, the first: {reasons[0]}")
+
     @cached_property
     def runtime(self) -> Runtime:
         """The CoreCLR of the process. Raises DumpError where the file was cut before what leads to it, else what `find_runtime` raises."""
@@ -123,17 +130,23 @@ class Session:
     @cached_property
     def handles(self) -> HandleTable:
         """The GC handle table."""
-        return self._root_source("handles", self.read_handles, NO_HANDLES)
+        table = self._root_source("handles", self.read_handles, NO_HANDLES)
+        self._say_gaps("handles", [f"{gap.address:#x}: {gap.reason}" for gap in table.gaps])
+        return table
 
     @cached_property
     def finalizer_queue(self) -> FinalizerQueue:
         """Objects with finalizers, ready ones apart."""
-        return self._root_source("finalizer queue", self.read_finalizer_queue, FinalizerQueue((), (), ()))
+        queue = self._root_source("finalizer queue", self.read_finalizer_queue, FinalizerQueue((), (), ()))
+        self._say_gaps("finalizer queue", [f"heap {gap.heap}: {gap.reason}" for gap in queue.gaps])
+        return queue
 
     @cached_property
     def statics(self) -> tuple[Static, ...]:
         """Static and thread-static fields that hold references."""
-        return self._root_source("statics", lambda: self.read_statics().statics, ())
+        found = self._root_source("statics", self.read_statics, StaticList((), ()))
+        self._say_gaps("statics", [gap.reason for gap in found.gaps])
+        return found.statics
 
     @cached_property
     def static_holders(self) -> StaticHolders:
@@ -143,7 +156,7 @@ class Session:
     @cached_property
     def code(self) -> CodeLocator:
         """From an address of code to its method."""
-        return CodeLocator(self.runtime, self.types)
+        return CodeLocator(self.runtime, self.types, with_file_contents(self.core, self.backing))
 
     @cached_property
     def stacks(self) -> StackWalker:

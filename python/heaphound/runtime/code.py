@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from heaphound.dump.memory import Memory
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.code_ranges import CodeSection, code_ranges
@@ -60,7 +61,9 @@ class DelegateTarget:
 class CodeLocator:
     """Finds methods by address. Tables of the runtime and of images are read at the first question; every answer is kept."""
 
-    def __init__(self, runtime: Runtime, typesystem: TypeSystem) -> None:
+    def __init__(self, runtime: Runtime, typesystem: TypeSystem, tables: Memory | None = None) -> None:
+        """`tables` is the memory to read constant tables of images from, where it has more than the dump."""
+        self.tables = tables or runtime.memory
         self.methods = Methods(typesystem)
         self._runtime = runtime
         self._memory = runtime.memory
@@ -68,7 +71,7 @@ class CodeLocator:
         self._types = typesystem
         self._sections: list[CodeSection] | None = None
         self._starts: list[int] = []
-        self._prepared = PreparedCode(runtime.memory, runtime.layout)
+        self._prepared = PreparedCode(self.tables, runtime.layout)
         self._images: dict[int, ReadyToRunImage | str] = {}
         self._known: dict[int, CodeLocation | None] = {}
 
@@ -219,7 +222,7 @@ class CodeLocator:
         known = self._images.get(section.start)
         if known is None:
             try:
-                known = ReadyToRunImage(PEImage.from_memory(self._memory, section.start))
+                known = ReadyToRunImage(PEImage.from_memory(self.tables, section.start))
             except (Unreadable, Malformed) as error:
                 known = str(error)
             self._images[section.start] = known

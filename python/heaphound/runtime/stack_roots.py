@@ -130,7 +130,7 @@ class _Reader:
     def _info(self, address: int) -> GcInfo:
         info = self._infos.get(address)
         if info is None:
-            info = self._infos[address] = read_gc_info(self._runtime.memory, address, self._version, self._core.machine)
+            info = self._infos[address] = read_gc_info(self._walker.tables, address, self._version, self._core.machine)
         return info
 
     def _innermost(self, thread: Thread, os_id: int, frame: Frame) -> None:

@@ -22,7 +22,7 @@ from heaphound.runtime.stacks.platform_context import read_context
 from heaphound.runtime.stacks.registers import RegisterContext
 
 _SAVED = ("R12", "R13", "R14", "R15", "Rbx", "Rbp")  # fields of CalleeSavedRegisters
-_DATUM_MARKS = 7  # InlinedCallFrame.m_Datum: bit 0 a target address, bits 1 and 2 the exception handling's own calls
+_DATUM_IS_TARGET, _DATUM_MARKS = 1, 6  # InlinedCallFrame.m_Datum: an address of native code; a call of the exception handling itself
 
 
 class ExplicitFrames:
@@ -126,7 +126,7 @@ class ExplicitFrames:
         method_desc = 0
         if name == "InlinedCallFrame":
             datum = memory.pointer(address + layout.offset("InlinedCallFrame", "Datum"))
-            method_desc = 0 if datum & _DATUM_MARKS else datum
+            method_desc = 0 if datum & _DATUM_IS_TARGET else datum & ~_DATUM_MARKS
         elif name in FRAMED_METHOD:
             method_desc = memory.pointer(address + layout.offset("FramedMethodFrame", "MethodDescPtr"))
         elif name in HELPER_METHOD:

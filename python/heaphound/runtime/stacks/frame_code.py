@@ -19,7 +19,7 @@ class FrameCodes:
     """Looks up frame code; every answer is kept, so a stack overflow's repeated frames cost one look-up each."""
 
     def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
-        self._memory = runtime.memory
+        self._memory = locator.tables
         self._layout = runtime.layout
         self._locator = locator
         self._known: dict[int, FrameCode | None] = {}
@@ -100,7 +100,7 @@ class FrameCodes:
         """
         memory, layout, base = self._memory, self._layout, section.start
         info = memory.pointer((section.module or 0) + layout.offset("Module", "ReadyToRunInfo"))
-        if info:
+        if info and layout.has("ReadyToRunInfo", "CompositeInfo"):
             info = memory.pointer(info + layout.offset("ReadyToRunInfo", "CompositeInfo")) or info
         table = memory.pointer(info + layout.offset("ReadyToRunInfo", "RuntimeFunctions")) if info else 0
         if not table:

@@ -19,7 +19,7 @@ class ILMaps:
     """IL maps of methods, each read once."""
 
     def __init__(self, runtime: Runtime, locator: CodeLocator, typesystem: TypeSystem, symbols: SymbolStore) -> None:
-        self._memory = runtime.memory
+        self._memory = locator.tables
         self._kind: BoundsKind = "packed" if runtime.layout.contract("ILMap") == "packed" else "nibbles"
         self._locator = locator
         self._types = typesystem

@@ -30,9 +30,10 @@ class StackWalker:
 
     def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
         self.runtime = runtime
+        self.tables = locator.tables
         self.codes = FrameCodes(runtime, locator)
         self.frames = ExplicitFrames(runtime, locator, HelperFrames(runtime, self.codes, locator.methods))
-        self._clauses = ExceptionClauses(runtime.memory, runtime.layout, locator)
+        self._clauses = ExceptionClauses(locator.tables, runtime.layout, locator)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
 
     def walk(self, thread: Thread) -> Iterator[Frame | StackEnd]:
@@ -60,7 +61,7 @@ class _Walk:
 
     def __init__(self, walker: StackWalker, context: RegisterContext, frame: int | None) -> None:
         self._walker = walker
-        self._memory = walker.runtime.memory
+        self._memory = walker.tables
         self._context = context
         self._frame = frame or 0
         self._active = True
