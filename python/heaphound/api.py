@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heaphound.answers.analyze import analyze
 from heaphound.answers.exceptions import exceptions
@@ -19,6 +20,7 @@ from heaphound.answers.retained import retained
 from heaphound.answers.roots import roots
 from heaphound.answers.stack import stack
 from heaphound.answers.statics import statics
+from heaphound.answers.tables import objects_table, references_table, types_table
 from heaphound.answers.tasks import tasks
 from heaphound.answers.threads import threads
 from heaphound.answers.types import Filter, types
@@ -47,6 +49,9 @@ from heaphound.results.threads import ThreadsResult
 from heaphound.results.types import TypesResult
 from heaphound.results.verify import VerifyResult
 from heaphound.session import Session
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class Dump:
@@ -153,6 +158,18 @@ class Dump:
     def tasks(self, *, limit: int | None = None) -> Answer[TasksResult]:
         """Async methods that wait, as logical stacks; alike ones together."""
         return tasks(self.session, limit)
+
+    def types_table(self) -> "pyarrow.Table":
+        """All types on the heap as an Arrow table: `type_index`, `method_table`, `name`, `count`, `size_bytes`."""
+        return types_table(self.session)
+
+    def objects_table(self, *, retained: bool = False) -> "pyarrow.Table":
+        """All objects as an Arrow table: `address`, `type_index`, `size_bytes`; with `retained` also `retained_bytes` and `dominator`."""
+        return objects_table(self.session, retained)
+
+    def references_table(self, first: int = 0, stop: int | None = None) -> "pyarrow.Table":
+        """References of the objects of some rows of `objects_table`, as rows `source` and `target`."""
+        return references_table(self.session, first, stop)
 
     def verify(self) -> Answer[VerifyResult]:
         """Whether the heap makes sense, and checksums of all objects and references."""
