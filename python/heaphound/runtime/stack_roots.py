@@ -1,5 +1,6 @@
 """Roots on the stacks of managed threads: what each frame holds, exactly where the runtime tells, else word by word in that frame alone."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,14 +61,13 @@ def read_stack_roots(core: Core, walker: StackWalker, threads: Sequence[Thread],
 
 
 def _conservative(pieces: Sequence[StackWords]) -> list[str]:
-    """One sentence for all pieces of stacks that were looked through, with the reason of the first: a process has thousands of threads."""
+    """One sentence for all pieces of stacks that were looked through, with the commonest reason: a process has thousands of threads."""
     threads = len({piece.os_id for piece in pieces})
     if not threads:
         return []
-    whose = f"thread {pieces[0].os_id}" if threads == 1 else f"{threads} threads"
-    first = f"first, of thread {pieces[0].os_id}: " if len(pieces) > 1 else ""
-    counts = "every word that points into an object counts, also a stale one"
-    return [f"stacks: parts of the stack of {whose} cannot be decoded, and there {counts}; {first}{pieces[0].reason}"]
+    whose = f"the stack of thread {pieces[0].os_id}" if threads == 1 else f"{threads} stacks"
+    reason = Counter(piece.reason for piece in pieces).most_common(1)[0][0]
+    return [f"stacks: in parts of {whose} every word that points into an object counts, also a stale one: {reason}"]
 
 
 class _Reader:
