@@ -18,7 +18,7 @@ from heaphound.runtime.stacks.frame_types import (
     frame_types,
 )
 from heaphound.runtime.stacks.helper_frames import HelperFrames
-from heaphound.runtime.stacks.platform_context import read_context
+from heaphound.runtime.stacks.platform_context import read_context, with_context_pointers
 from heaphound.runtime.stacks.registers import RegisterContext
 
 _SAVED = ("R12", "R13", "R14", "R15", "Rbx", "Rbp")  # fields of CalleeSavedRegisters
@@ -79,7 +79,11 @@ class ExplicitFrames:
         if name in HELPER_METHOD:
             return self._helpers.resume(address)
         if name in CONTEXT_INSIDE:
-            return read_context(memory, address + layout.offset(name, "TargetContext"), self._runtime.core.machine)
+            context = read_context(memory, address + layout.offset(name, "TargetContext"), self._runtime.core.machine)
+            if name != "SoftwareExceptionFrame":
+                return context
+            # m_ContextPointers follow m_ReturnAddress (frames.h of v10.0)
+            return with_context_pointers(memory, context, address + layout.offset(name, "ReturnAddress") + 8)
         if name in CONTEXT_POINTER:
             pointer = memory.pointer(address + layout.offset("ResumableFrame", "TargetContextPtr"))
             return read_context(memory, pointer, self._runtime.core.machine)
