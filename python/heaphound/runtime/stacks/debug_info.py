@@ -21,7 +21,16 @@ _MASK = 0xFFFFFFFF
 _HEADER_BYTES = 33  # the longest: six numbers of eleven nibbles
 _SOURCE_BITS = 2
 _HAS_PATCHPOINTS, _HAS_RICH = 1, 2
-_PATCHPOINT_BYTES, _PATCHPOINT_LOCALS_OFFSET = 32, 8  # PatchpointInfo of src/coreclr/inc/patchpointinfo.h; then 4 bytes a local
+_LOCAL_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Patchpoints:
+    """The table for on-stack replacement before a JIT method's map (PatchpointInfo, src/coreclr/inc/patchpointinfo.h): its size without
+    locals, and where the number of locals is."""
+
+    size_bytes: int
+    locals_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +86,12 @@ class _Nibbles:
         return (self._nibble + 1) >> 1
 
 
-def read_il_map(read: ReadBytes, kind: BoundsKind, flags: bool) -> ILMap:
-    """The map of one method. `flags` says whether a byte of flags comes first (JIT code). Raises Unreadable, Malformed."""
-    at = _skip_extras(read) if flags else 0
+def read_il_map(read: ReadBytes, kind: BoundsKind, patchpoints: Patchpoints | None) -> ILMap:
+    """The map of one method. JIT code has a byte of flags first and then perhaps `patchpoints`; None for ready-to-run code, without.
+
+    Raises Unreadable, Malformed.
+    """
+    at = 0 if patchpoints is None else _skip_extras(read, patchpoints)
     header = _Nibbles(read(at, _HEADER_BYTES))
     size = header.number()
     skipped = 0
@@ -97,14 +109,14 @@ def read_il_map(read: ReadBytes, kind: BoundsKind, flags: bool) -> ILMap:
     return ILMap(_nibble_bounds(data) if kind == "nibbles" else _packed_bounds(data))
 
 
-def _skip_extras(read: ReadBytes) -> int:
+def _skip_extras(read: ReadBytes, patchpoints: Patchpoints) -> int:
     """Bytes of flags, of the table for on-stack replacement and of the table of inlined code, all before the header."""
     flags = read(0, 1)
     if not flags or flags[0] & ~(_HAS_PATCHPOINTS | _HAS_RICH):
         raise Malformed("debug information begins with flags that are not known")
     at = 1
     if flags[0] & _HAS_PATCHPOINTS:
-        at += _PATCHPOINT_BYTES + 4 * _u32(read(at + _PATCHPOINT_LOCALS_OFFSET, 4))
+        at += patchpoints.size_bytes + _LOCAL_BYTES * _u32(read(at + patchpoints.locals_offset, 4))
     if flags[0] & _HAS_RICH:
         at += 4 + _u32(read(at, 4))
     if at > LIMITS.debug_info_bytes:

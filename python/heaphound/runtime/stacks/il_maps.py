@@ -7,7 +7,7 @@ from heaphound.runtime.methods import Method
 from heaphound.runtime.native_format import NativeReader, array_element
 from heaphound.runtime.portable_pdb import SourceLocation
 from heaphound.runtime.runtime import Runtime
-from heaphound.runtime.stacks.debug_info import BoundsKind, ILMap, ReadBytes, read_il_map
+from heaphound.runtime.stacks.debug_info import BoundsKind, ILMap, Patchpoints, ReadBytes, read_il_map
 from heaphound.runtime.stacks.frame import FrameCode, ManagedFrame
 from heaphound.runtime.symbols import SymbolStore
 from heaphound.runtime.typesystem import TypeSystem
@@ -21,6 +21,8 @@ class ILMaps:
     def __init__(self, runtime: Runtime, locator: CodeLocator, typesystem: TypeSystem, symbols: SymbolStore) -> None:
         self._memory = locator.tables
         self._kind: BoundsKind = "packed" if runtime.layout.contract("ILMap") == "packed" else "nibbles"
+        layout = runtime.layout
+        self._patchpoints = Patchpoints(layout.size("PatchpointInfo"), layout.offset("PatchpointInfo", "NumberOfLocals"))
         self._locator = locator
         self._types = typesystem
         self._symbols = symbols
@@ -35,8 +37,13 @@ class ILMaps:
         return self.offset_in(frame.code, frame.native_offset - (0 if frame.active or frame.interrupted else 1))
 
     def offset_in(self, code: FrameCode, native_offset: int) -> int | None:
-        """IL offset of the instruction at an offset from the method's start; raises as `il_offset` does."""
-        found = self._map(code)
+        """IL offset of the instruction at an offset from the method's start; None too for stubs, whose IL the runtime made up.
+
+        Raises as `il_offset` does.
+        """
+        if code.method is not None and code.method.kind not in ("managed", "dynamic"):
+            return None
+        found = self.map_of(code)
         return None if found is None else found.il_offset(native_offset)
 
     def place(self, method: Method | None, il_offset: int) -> SourceLocation | None:
@@ -47,14 +54,15 @@ class ILMaps:
         pdb = self._symbols.find(module.pe, module.path).pdb
         return None if pdb is None else pdb.location(method.rid, il_offset)
 
-    def _map(self, code: FrameCode) -> ILMap | None:
+    def map_of(self, code: FrameCode) -> ILMap | None:
+        """The IL map of a method's code; None where it has none. Raises Unreadable, Malformed."""
         if code.start not in self._maps:
             self._maps[code.start] = self._read(code)
         return self._maps[code.start]
 
     def _read(self, code: FrameCode) -> ILMap | None:
         if code.kind == "jit":
-            return None if code.debug_info is None else read_il_map(_reader(self._memory, code.debug_info), self._kind, flags=True)
+            return None if code.debug_info is None else read_il_map(_reader(self._memory, code.debug_info), self._kind, self._patchpoints)
         section = self._debug_section(code.image_base)
         if section is None:
             return None
@@ -72,7 +80,7 @@ class ILMaps:
         start = payload - back if back else behind
         if not 0 <= start < len(section.data):
             raise Malformed(f"the debug information of the method at {code.start:#x} lies outside of its section")
-        return read_il_map(lambda offset, size: section.data[start + offset : start + offset + size], self._kind, flags=False)
+        return read_il_map(lambda offset, size: section.data[start + offset : start + offset + size], self._kind, None)
 
     def _debug_section(self, image_base: int) -> NativeReader | None:
         if image_base not in self._sections:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
-from heaphound.runtime.stacks.debug_info import EPILOG, NO_MAPPING, PROLOG, BoundsKind, ILBound, ILMap, ReadBytes, read_il_map
+from heaphound.runtime.stacks.debug_info import EPILOG, NO_MAPPING, PROLOG, BoundsKind, ILBound, ILMap, Patchpoints, ReadBytes, read_il_map
 
+PATCHPOINTS = Patchpoints(32, 8)
 BOUNDS = [(0, PROLOG), (5, 0), (12, 7), (20, NO_MAPPING), (31, 300), (90, EPILOG)]
 
 
@@ -54,18 +55,18 @@ def wanted() -> tuple[ILBound, ...]:
 
 def test_nibbles() -> None:
     body = nibble_bounds(BOUNDS)
-    found = read_il_map(reader(nibbles(len(body), 0) + body), "nibbles", flags=False)
+    found = read_il_map(reader(nibbles(len(body), 0) + body), "nibbles", None)
     assert found.bounds == wanted()
 
 
 def test_packed_bits() -> None:
     body = packed_bounds(BOUNDS)
-    assert read_il_map(reader(nibbles(len(body), 0) + body), "packed", flags=False).bounds == wanted()
+    assert read_il_map(reader(nibbles(len(body), 0) + body), "packed", None).bounds == wanted()
 
 
 def test_of_two_maps_the_first_is_that_of_the_code() -> None:
     body = packed_bounds(BOUNDS)
-    assert read_il_map(reader(nibbles(0, len(body), 9, 0) + body), "packed", flags=False).bounds == wanted()
+    assert read_il_map(reader(nibbles(0, len(body), 9, 0) + body), "packed", None).bounds == wanted()
 
 
 @pytest.mark.parametrize(
@@ -74,11 +75,11 @@ def test_of_two_maps_the_first_is_that_of_the_code() -> None:
 )
 def test_tables_before_the_map(before: bytes) -> None:
     body = nibble_bounds(BOUNDS)
-    assert read_il_map(reader(before + nibbles(len(body), 0) + body), "nibbles", flags=True).bounds == wanted()
+    assert read_il_map(reader(before + nibbles(len(body), 0) + body), "nibbles", PATCHPOINTS).bounds == wanted()
 
 
 def test_a_method_without_a_map() -> None:
-    found = read_il_map(reader(nibbles(0, 4)), "nibbles", flags=False)
+    found = read_il_map(reader(nibbles(0, 4)), "nibbles", None)
     assert (found.bounds, found.il_offset(3)) == ((), None)
 
 
@@ -105,14 +106,14 @@ def test_offsets(native: int, il_offset: int | None) -> None:
 )
 def test_what_makes_no_sense_is_refused(data: bytes, kind: BoundsKind, flags: bool, error: type[Exception]) -> None:
     with pytest.raises(error):
-        read_il_map(reader(data), kind, flags)
+        read_il_map(reader(data), kind, PATCHPOINTS if flags else None)
 
 
 @settings(max_examples=300)
 @given(st.binary(max_size=80), st.sampled_from(["nibbles", "packed"]), st.booleans())
 def test_any_bytes_end_in_a_map_or_an_error(data: bytes, kind: BoundsKind, flags: bool) -> None:
     with suppress(Unreadable, Malformed):
-        assert len(read_il_map(reader(data), kind, flags).bounds) <= 8 * len(data)
+        assert len(read_il_map(reader(data), kind, PATCHPOINTS if flags else None).bounds) <= 8 * len(data)
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(-3, 5000)), max_size=40))
@@ -123,5 +124,5 @@ def test_what_was_written_is_read(steps: list[tuple[int, int]]) -> None:
         bounds.append((native, il_offset))
     for kind, body in (("nibbles", nibble_bounds(bounds)), ("packed", packed_bounds(bounds, 8, 13))):
         header = nibbles(len(body), 0) if kind == "nibbles" else nibbles(0, len(body), 0, 0)
-        found = read_il_map(reader(header + body), "packed" if kind == "packed" else "nibbles", flags=False)
+        found = read_il_map(reader(header + body), "packed" if kind == "packed" else "nibbles", None)
         assert [(bound.native_offset, bound.il_offset) for bound in found.bounds] == bounds

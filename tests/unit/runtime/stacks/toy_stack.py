@@ -1,0 +1,88 @@
+"""A thread's stack written into memory: managed code with unwind information, explicit Frames, registers."""
+
+from struct import pack
+from types import SimpleNamespace
+from typing import Any
+
+from heaphound.errors import Malformed
+from heaphound.layouts.load import layout_file
+from heaphound.runtime.methods import Method
+from heaphound.runtime.stacks.frame import FrameCode
+from heaphound.runtime.stacks.registers import MASK
+from heaphound.runtime.stacks.walk import StackWalker
+from tests.unit.runtime.written_memory import WrittenImage, written_memory
+
+CODE, UNWIND, STACK, STACK_BYTES = 0x7F0000001000, 0x7F0000800000, 0x7FFC00000000, 0x8000
+NATIVE = 0x7F1100000000
+VTABLES = 0x7F2200000000
+FRAME_CLASSES = (
+    "InlinedCallFrame",
+    "PrestubMethodFrame",
+    "HelperMethodFrame",
+    "FaultingExceptionFrame",
+    "RedirectedThreadFrame",
+    "HijackFrame",
+    "DebuggerU2MCatchHandlerFrame",
+    "FuncEvalFrame",
+)
+
+
+def method(name: str, owner: str = "Zoo.Cat") -> Method:
+    """A method without parameters."""
+    return Method(f"{owner}.{name}()", name, owner, 0x8000, 0x5000, 0x6000, 0x06000001, "managed")
+
+
+class ToyStack:
+    """Methods get 256 bytes of code each; every one pushes rbp and allocates 16 bytes, so that its frame takes 32."""
+
+    def __init__(self, version: str = "8.0") -> None:
+        self.image: WrittenImage
+        self.image, self.memory = written_memory()
+        self.image.write(CODE, b"\x90" * 0x10000)
+        self.image.write(UNWIND, bytes([1, 5, 2, 0]) + pack("<BBBB", 5, 2 | 1 << 4, 1, 5 << 4))
+        self.image.write(STACK, bytes(STACK_BYTES))
+        layout = layout_file(f"{version}.0", "x64", None).layout
+        self.layout = layout.with_globals({f"{name}VTable": VTABLES + 8 * n for n, name in enumerate(FRAME_CLASSES)}, "layout file")
+        self.codes: dict[int, FrameCode] = {}
+        self.registers: dict[str, int] = {"rip": NATIVE, "rsp": STACK, "rbp": 0}
+
+    def code(self, name: str, number: int, funclet: int = 0, owner: str = "Zoo.Cat") -> int:
+        """An instruction in a method (`funclet`: in the piece that begins so many bytes after its start)."""
+        start = CODE + 256 * number
+        fragment = start + funclet
+        self.codes[fragment] = FrameCode("jit", start, fragment, start + 256, CODE, UNWIND, 0x9000, None, method(name, owner))
+        return fragment + 16
+
+    def managed(self, at: int, ip: int, rbp: int = 0) -> int:
+        """Fill the frame at an address, which returns to `ip`; where its caller's frame begins."""
+        self.image.words(at + 16, rbp, ip)
+        return at + 32
+
+    def frame(self, at: int, name: str, following: int = MASK, **fields: int) -> int:
+        """A Frame of a class at an address."""
+        identity = self.layout.constants.get(f"{name}Identifier", VTABLES + 8 * FRAME_CLASSES.index(name))
+        self.image.words(at, identity)
+        self.image.words(at + self.layout.offset("Frame", "Next"), following)
+        for field, value in fields.items():
+            self.image.words(at + self.layout.offset("InlinedCallFrame" if name == "InlinedCallFrame" else name, field), value)
+        return at
+
+    def walk(self, frame: int | None, os_id: int = 7) -> list[Any]:
+        """All that the walk of a thread with this innermost Frame yields."""
+        core = SimpleNamespace(machine="x64", threads=[SimpleNamespace(os_id=7, registers=self.registers)])
+        runtime: Any = SimpleNamespace(memory=self.memory, layout=self.layout, core=core)
+        methods = SimpleNamespace(method=self._method)
+        locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=lambda _address: None)
+        walker = StackWalker(runtime, locator)
+        walker.codes.find = self._find  # type: ignore[method-assign]  # stands in for the code ranges of a process
+        thread: Any = SimpleNamespace(os_id=os_id, frame=frame)
+        return list(walker.walk(thread))
+
+    def _find(self, address: int) -> FrameCode | None:
+        pieces = [code for code in self.codes.values() if code.fragment_start <= address < code.fragment_end]
+        return max(pieces, key=lambda code: code.fragment_start, default=None)
+
+    def _method(self, method_desc: int) -> Method:
+        if method_desc != 0x8800:
+            raise Malformed(f"there is no MethodDesc at {method_desc:#x}")
+        return method("Native", "Zoo.Interop")
