@@ -10,7 +10,7 @@ from heaphound.runtime.element_types import ElementType
 from heaphound.runtime.statics import Static, read_static_list
 from heaphound.session import Session
 from tests.lab.dumps import Recipe, make_dump
-from tests.lab.runtimes import VERSIONS
+from tests.lab.runtimes import SINCE_NET_6
 
 FORMATS = {
     ElementType.BOOLEAN: "?",
@@ -27,7 +27,7 @@ FORMATS = {
 }
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=SINCE_NET_6)
 def session(request: pytest.FixtureRequest) -> Session:
     opened: Session = heaphound.open(str(make_dump(Recipe("Callables", request.param)).path)).session
     return opened

@@ -14,7 +14,7 @@ from tests.lab.cases import WITHHEAP_CASES, all_cases
 
 LIVE = pytest.mark.parametrize("opened", all_cases()[1:], indirect=True)  # the first is the sample, for which no native heaps are recorded
 NOT_OF_THE_LOADER = {"LoaderCodeHeap", "HostCodeHeap", "HandleTable", "GCBookkeeping", "GCFreeRegion"}
-# Of 6.0 the oracle's library lists neither these two heaps nor those of collectible load contexts.
+# Of 6.0 and earlier the oracle's library lists neither these two heaps nor those of collectible load contexts.
 NOT_LISTED_BEFORE_8 = {"ExecutableHeap", "VtableHeap"}
 
 
@@ -30,7 +30,7 @@ def test_the_blocks_of_the_loader_heaps(opened: Opened) -> None:
     session = opened.dump.session
     found = read_loader_heaps(session.runtime, session.module_list.modules)
     assert found.gaps == ()
-    old = session.runtime.version.startswith("6.")
+    old = session.runtime.version.startswith(("3.", "6."))
     ours = {block for heap in found.heaps for block in heap.blocks if not old or not (heap.collectible or heap.kind in NOT_LISTED_BEFORE_8)}
     assert ours == listed(opened)
     assert {"HighFrequencyHeap", "LowFrequencyHeap", "StubHeap", "IndirectionCellHeap"} <= {heap.kind for heap in found.heaps}
@@ -41,7 +41,7 @@ def test_handle_tables_and_gc_tables(opened: Opened) -> None:
     session = opened.dump.session
     handles = {(segment, segment + (1 << 16)) for segment in handle_segments(session.runtime)}
     tables = read_bookkeeping(session.runtime, session.gc_heap)
-    if session.runtime.version.startswith("6."):  # of 6.0 the oracle's library lists neither
+    if session.runtime.version.startswith(("3.", "6.")):  # of 6.0 and earlier the oracle's library lists neither
         assert handles
         [table] = tables
         assert all(table.lowest <= segment.start and segment.reserved_end <= table.highest for segment in session.gc_heap.segments)

@@ -62,6 +62,7 @@ PRECOMPILED_ONLY = {
     "System.AppContext.s_dataStore",
     "System.Diagnostics.Tracing.EventListener.s_EventSources",
     "System.Diagnostics.Tracing.RuntimeEventSource.s_RuntimeEventSource",
+    "System.Environment.s_commandLineArgs",
     "System.Globalization.NumberFormatInfo.s_invariantInfo",
     "System.Reflection.InvokerEmitUtil+Methods.s_ByReferenceOfByte_Value",
     "System.Reflection.InvokerEmitUtil+Methods.s_NextCallReturnAddress",
@@ -116,7 +117,7 @@ STATICS = [
         "initialisation stay clear (MethodTable::IsClassPreInited, methodtable.h), and the oracle asks those. The slots hold objects "
         "of the fields' types: System.String.Empty, System.AppContext.s_dataStore, AssemblyLoadContext.s_allContexts.",
         lambda difference: difference.oracle is None and field_of(difference) in PRECOMPILED_ONLY,
-        frozenset(name for name in ALL if re.search(r"-(6|8)\.|^sample$", name)),
+        frozenset(name for name in ALL if re.search(r"-(3|6|8)\.|^sample$", name)),
     ),
 ]
 

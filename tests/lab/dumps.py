@@ -38,8 +38,8 @@ class Recipe:
 
     @property
     def assembly(self) -> Path:
-        """The compiled program. Zoo's .NET 8 build does not start on 6.0; its netcoreapp3.1 build does."""
-        old_zoo = self.program == "Zoo" and self.runtime.startswith("6.")
+        """The compiled program. Zoo's .NET 8 build does not start on 3.1 and 6.0; its netcoreapp3.1 build does."""
+        old_zoo = self.program == "Zoo" and self.runtime.startswith(("3.", "6."))
         return PROGRAMS / self.program / ("bin31" if old_zoo else "bin") / f"{self.program}.dll"
 
     @property

@@ -38,6 +38,9 @@ class Package:
 
 
 PACKAGES = {
+    "3.1.2": Package(
+        "npm", "dotnet-3.1-linux-x64@3.1.1007", "0a8063ace4bf6217d73a96e5223b8a22941fee35d99682f616b3545ea88c310a", root="package"
+    ),
     "6.0.6": Package("pip", "dotnet-nlp.rule-engine==1.3.2", "ea6206fdd50bfc2e39195a7f15b0e12e04168514165c993c3a83a0b79a173919"),
     "8.0.4": Package(
         "pip",
@@ -50,6 +53,8 @@ PACKAGES = {
     "10.0.11": Package("npm", "@pcads/crt-cpp-app-linux-x64@0.1.14", "1f8a3620b86af2855c9641480d4b80f7ce888d0bcbc7fd3480f30de63ab3be21"),
 }
 VERSIONS = tuple(PACKAGES)
+# What runs the programs that are built for .NET 6 and later.
+SINCE_NET_6 = tuple(version for version in VERSIONS if int(version.partition(".")[0]) >= 6)
 
 # The only package with the `dotnet` launcher; it starts any version, because it hands over to that version's own hostfxr.
 LAUNCHER_FROM = "8.0.4"

@@ -12,6 +12,7 @@ from heaphound.errors import LayoutError, UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor
 from heaphound.layouts.schema import Layout, merge_types, read_types
 
+_CORECLR_BEFORE_5 = 4
 DACTableWidth = Literal["u32 offset from the image base", "u64 address"]
 SECTIONS = {"runtime", "version", "architecture", "origin", "handle_kinds", "contracts", "constants", "types", "dac_table"}
 
@@ -40,6 +41,15 @@ class LayoutFile:
     layout: Layout
     dac_table: DACTable
     origin: Mapping[str, str]
+
+
+def product_version(major: int, minor: int, third: int) -> str | None:
+    """The product's version by the numbers of a version text in an image: the third is patch and year (`9.0.1125.x` is 9.0.11), and so was
+    the second up to 3.1 (`3.100.220.x` is 3.1.2). None for 4.x, by which CoreCLR alone was numbered before .NET 5 (4.700: 3.0 and 3.1).
+    """
+    if major == _CORECLR_BEFORE_5:
+        return None
+    return f"{major}.{minor // 100 if major < _CORECLR_BEFORE_5 else minor}.{third // 100}"
 
 
 def supported_versions() -> list[str]:

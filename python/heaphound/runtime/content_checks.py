@@ -7,6 +7,7 @@ from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
 from heaphound.runtime.statics import static_storages
+from heaphound.runtime.typedesc import array_method_table
 from heaphound.runtime.types import Type
 
 WELL_KNOWN = {
@@ -51,13 +52,20 @@ def check_names(subject: CheckSubject) -> None:
     """The runtime's well-known types have their names, and so have the types of objects that handles hold."""
     types = subject.types
     for name, expected in WELL_KNOWN.items():
-        table = types.well_known(name)
+        table = _well_known(subject, name)
         found = types.type(table).name if table else "nothing"
         expect(found == expected, f"type names: {name} is called {found}, not {expected}")
     mask = ~subject.layout.constant("ObjectToMethodTableUnmask")
     strong = subject.handles.of_kind("Strong") | subject.handles.of_kind("Pinned")
     for target in subject.handles.objects[strong][:SAMPLE_OBJECTS].tolist():
         expect(bool(types.type(subject.memory.pointer(target) & mask).name), f"type names: the type of object {target:#x} has none")
+
+
+def _well_known(subject: CheckSubject, name: str) -> int:
+    """As TypeSystem.well_known. To 3.1 the runtime's table of array types has TypeDescs, not MethodTables."""
+    if name != "ObjectArrayMethodTable" or not subject.layout.has_global("ObjectArrayTypeDesc"):
+        return subject.types.well_known(name)
+    return array_method_table(subject.memory, subject.layout, subject.runtime.global_value("ObjectArrayTypeDesc")) or 0
 
 
 def check_field_names(subject: CheckSubject) -> None:

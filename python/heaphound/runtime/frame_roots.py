@@ -25,6 +25,8 @@ _WITHOUT_REFERENCES = frozenset(
         "RedirectedThreadFrame",
         "FuncEvalFrame",
         "ExceptionFilterFrame",
+        "ContextTransitionFrame",
+        "GCFrame",
     }
 )
 
@@ -51,10 +53,7 @@ def gc_frame_references(runtime: Runtime, thread: Thread) -> list[tuple[int, Ref
     """
     memory, layout = runtime.memory, runtime.layout
     found: list[tuple[int, Reference]] = []
-    frame = memory.pointer(thread.address + layout.offset("Thread", "GCFrame"))
-    for _ in range(LIMITS.gc_frames):
-        if frame in NO_FRAME:
-            return found
+    for frame in _gc_frames(runtime, thread):
         owner = memory.pointer(frame + layout.offset("GCFrame", "Thread"))
         if owner != thread.address:
             raise Malformed(f"the GCFrame at {frame:#x} belongs to thread {owner:#x}, not to {thread.address:#x}")
@@ -62,7 +61,26 @@ def gc_frame_references(runtime: Runtime, thread: Thread) -> list[tuple[int, Ref
         count = memory.u32(frame + layout.offset("GCFrame", "NumObjRefs"))
         interior = memory.u32(frame + layout.offset("GCFrame", "MaybeInterior")) != 0
         found.extend((frame, reference) for reference in _array(runtime, slots, count, interior))
-        following = memory.pointer(frame + layout.offset("GCFrame", "Next"))
+    return found
+
+
+def _gc_frames(runtime: Runtime, thread: Thread) -> Iterator[int]:
+    """GCFrames have a chain of their own; to 3.1 they are Frames among the others, told by their vtable (frames.h)."""
+    memory, layout = runtime.memory, runtime.layout
+    if layout.has("Thread", "GCFrame"):
+        yield from _chain(runtime, memory.pointer(thread.address + layout.offset("Thread", "GCFrame")), layout.offset("GCFrame", "Next"))
+        return
+    vtable = layout.global_address("GCFrameVTable")
+    first = memory.pointer(thread.address + layout.offset("Thread", "Frame"))
+    yield from (frame for frame in _chain(runtime, first, layout.offset("Frame", "Next")) if memory.pointer(frame) == vtable)
+
+
+def _chain(runtime: Runtime, frame: int, next_offset: int) -> Iterator[int]:
+    for _ in range(LIMITS.gc_frames):
+        if frame in NO_FRAME:
+            return
+        yield frame
+        following = runtime.memory.pointer(frame + next_offset)
         if following not in NO_FRAME and following <= frame:
             raise Malformed(f"the chain of GCFrames does not move up at {frame:#x}: the next is {following:#x}")
         frame = following

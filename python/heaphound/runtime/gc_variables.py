@@ -10,8 +10,9 @@ from heaphound.layouts.schema import Layout
 NOT_USED = -1
 MAXIMUM_VERSION = 16
 GENERATION_SIZES = range(64, 4096)
-GENERATION_COUNT = 5
-FIELDS_TO_CHECK = 4
+GENERATION_COUNTS = (4, 5)  # 0 to 2 and large objects; pinned ones have theirs since 5.0
+OLDEST_GENERATION = 2
+HEAP_FIELDS = ("AllocAllocated", "EphemeralHeapSegment", "FinalizeQueue", "GenerationTable")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ def find_gc_variables(memory: Memory, layout: Layout, dac_table: Sequence[int]) 
     return _read(memory, layout, address)
 
 
+def looks_like_gc_variables(memory: Memory, layout: Layout, entry: int) -> bool:
+    """Whether the variable at `entry` points to what looks like GcDacVars."""
+    return bool(_candidate(memory, layout, entry))
+
+
 def _candidate(memory: Memory, layout: Layout, entry: int) -> int:
     """The structure that the variable at `entry` points to if it looks like GcDacVars, else 0."""
     try:
@@ -59,31 +65,58 @@ def _candidate(memory: Memory, layout: Layout, entry: int) -> int:
             return 0
         major, minor = memory.u8(address), memory.u8(address + layout.offset("GcDacVars", "MinorVersion"))
         size = memory.u64(address + layout.offset("GcDacVars", "GenerationSize"))
-        count = memory.u64(address + layout.offset("GcDacVars", "TotalGenerationCount"))
-        fields = memory.pointer(address + layout.offset("GcDacVars", "GenerationFieldOffsets"))
-        if not 1 <= major <= MAXIMUM_VERSION or minor > MAXIMUM_VERSION or size not in GENERATION_SIZES or count != GENERATION_COUNT:
+        count = _generation_count(memory, layout, address)
+        if not 1 <= major <= MAXIMUM_VERSION or minor > MAXIMUM_VERSION or size not in GENERATION_SIZES or count not in GENERATION_COUNTS:
             return 0
-        first = memory.i32(fields)
-        return address if first == 0 and memory.i32(fields + 4) > 0 else 0
+        return address if _says_generations(memory, layout, address) else 0
     except Unreadable:
         return 0
+
+
+def _says_generations(memory: Memory, layout: Layout, address: int) -> bool:
+    """A second sign: the offsets inside a generation begin with 0; where they are not said (to 3.1), the oldest generation is 2."""
+    if not layout.has("GcDacVars", "GenerationFieldOffsets"):
+        return memory.u32(memory.pointer(address + layout.offset("GcDacVars", "MaxGeneration"))) == OLDEST_GENERATION
+    fields = memory.pointer(address + layout.offset("GcDacVars", "GenerationFieldOffsets"))
+    return memory.i32(fields) == 0 and memory.i32(fields + 4) > 0
+
+
+def _generation_count(memory: Memory, layout: Layout, address: int) -> int:
+    """Generations with those of large and pinned objects; before 5.0 the structure does not say it (gcinterface.dacvars.def of 3.1)."""
+    if not layout.has("GcDacVars", "TotalGenerationCount"):
+        return layout.constant("GenerationCount")
+    return memory.u64(address + layout.offset("GcDacVars", "TotalGenerationCount"))
 
 
 def _read(memory: Memory, layout: Layout, address: int) -> GCVariables:
     def at(name: str) -> int:
         return address + layout.offset("GcDacVars", name)
 
-    generation_fields = memory.pointer(at("GenerationFieldOffsets"))
-    heap_fields = memory.pointer(at("HeapFieldOffsets"))
     server = memory.pointer(at("Heaps")) != 0
-    needed = layout.constant("GCHeapFieldIndex.GenerationTable") + 1
     return GCVariables(
         address=address,
         major=memory.u8(address),
         minor=memory.u8(at("MinorVersion")),
         generation_size_bytes=memory.u64(at("GenerationSize")),
-        generation_count=memory.u64(at("TotalGenerationCount")),
+        generation_count=_generation_count(memory, layout, address),
         server=server,
-        generation_fields=tuple(memory.i32(generation_fields + 4 * i) for i in range(3)),
-        heap_fields=tuple(memory.i32(heap_fields + 4 * i) for i in range(needed)) if server else (),
+        generation_fields=_generation_fields(memory, layout, address),
+        heap_fields=_heap_fields(memory, layout, address) if server else (),
     )
+
+
+def _generation_fields(memory: Memory, layout: Layout, address: int) -> tuple[int, ...]:
+    if not layout.has("GcDacVars", "GenerationFieldOffsets"):
+        return 0, layout.offset("Generation", "StartSegment"), layout.offset("Generation", "AllocationStart")
+    fields = memory.pointer(address + layout.offset("GcDacVars", "GenerationFieldOffsets"))
+    return tuple(memory.i32(fields + 4 * i) for i in range(3))
+
+
+def _heap_fields(memory: Memory, layout: Layout, address: int) -> tuple[int, ...]:
+    """Offsets inside a server heap by index; to 3.1 the layout has them (dac_gc_heap of gcinterface.dac.h)."""
+    needed = layout.constant("GCHeapFieldIndex.GenerationTable") + 1
+    if not layout.has("GcDacVars", "HeapFieldOffsets"):
+        known = {layout.constant(f"GCHeapFieldIndex.{name}"): layout.offset("ServerHeap", name) for name in HEAP_FIELDS}
+        return tuple(known.get(index, NOT_USED) for index in range(needed))
+    fields = memory.pointer(address + layout.offset("GcDacVars", "HeapFieldOffsets"))
+    return tuple(memory.i32(fields + 4 * i) for i in range(needed))

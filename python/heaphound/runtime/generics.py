@@ -121,10 +121,12 @@ class Instantiations:
     def _key(self, found: Type) -> Key | None:
         tables, bit = self._system.method_tables, self._system.layout.constant("TypeHandle.TypeDescBit")
         if found.is_array:
-            return ("[]", 0 if found.is_vector else found.rank, tables.element(found.method_table) & ~bit)
+            element = self._system.untagged_array(tables.element(found.method_table))
+            return ("[]", 0 if found.is_vector else found.rank, element & ~bit)
         if not found.is_generic or found.is_generic_definition:
             return None
-        return (found.module_address, found.row or 0, *(handle & ~bit for handle in tables.arguments(found.method_table)))
+        arguments = (self._system.untagged_array(handle) & ~bit for handle in tables.arguments(found.method_table))
+        return (found.module_address, found.row or 0, *arguments)
 
 
 class SignatureResolver:

@@ -14,6 +14,7 @@ from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
 from heaphound.runtime.lookup_maps import LookupMaps
 from heaphound.runtime.modules import Module
+from heaphound.runtime.typedesc import array_method_table
 
 _SPECIAL_SLOTS = 3  # dacenumerablehash.h, SKIP_SPECIAL_SLOTS: length, next bucket array, end sentinel
 _GROWING_ARRAYS = 64  # bucket arrays in a chain: each is at least twice the one before
@@ -57,8 +58,9 @@ class LoadedTypes:
             return
         table = self._memory.pointer(module.address + self._layout.offset("Module", "AvailableTypeParams"))
         for handle in self._handles(table, module.address) if table else ():
-            if not handle & self._desc_bit:
-                yield handle
+            array = array_method_table(self._memory, self._layout, handle & ~self._desc_bit) if handle & self._desc_bit else handle
+            if array is not None:
+                yield array
 
     def _handles(self, table: int, module: int) -> Iterator[int]:
         """TypeHandles in a hash table. Raises Unreadable, LimitExceeded, Malformed (a chain that is longer than the table's count)."""

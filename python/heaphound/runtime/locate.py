@@ -9,12 +9,14 @@ import numpy as np
 from heaphound.dump.core import Core
 from heaphound.dump.elf_modules import ElfModule, elf_modules
 from heaphound.errors import Malformed, RuntimeNotFound, Unreadable, UnsupportedRuntime
+from heaphound.layouts.load import product_version
 
 VERSION_MARK = b"@(#)Version "
 VERSION = re.compile(rb"@\(#\)Version (\d+)\.(\d+)\.(\d+)\.\d+(?: @Commit: ([0-9a-f]{8,40}))?")
 CORE_LIBRARY = "System.Private.CoreLib.dll"
 INFORMATIONAL_VERSION = re.compile(rb"(\d{1,3}\.\d{1,3}\.\d{1,3})(?:-[0-9A-Za-z.-]+)?\+([0-9a-f]{40})\0")
 NATIVE_AOT_EXPORTS = ("DotNetRuntimeDebugHeader", "RhpNewFast")
+_HOST_LIBRARIES = ("libhostpolicy.so", "libhostfxr.so")
 MAXIMUM_VERSION_MARKS = 64
 MAXIMUM_VERSION_BYTES = 160
 
@@ -97,7 +99,8 @@ def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
         if match is not None:
             major, minor, third = (int(match.group(i)) for i in (1, 2, 3))
             commit = None if match.group(4) is None else match.group(4).decode("ascii")
-            return f"{major}.{minor}.{third // 100}", "image", commit
+            version = product_version(major, minor, third)
+            return (*_core_version(core, module), commit) if version is None else (version, "image", commit)
     of_library = _core_library_version(core)
     if of_library is not None:
         return of_library[0], "core library", of_library[1]
@@ -107,6 +110,28 @@ def _version(core: Core, module: ElfModule) -> tuple[str, str, str | None]:
     raise UnsupportedRuntime(
         f"{core.path}: the dump lacks the version text of {module.path} (build-id {module.build_id or 'unknown'}), "
         "and its directory does not name a version; give the image with --binaries"
+    )
+
+
+def _core_version(core: Core, module: ElfModule) -> tuple[str, str]:
+    """(version, what says so) of .NET Core up to 3.1, whose CoreCLR has numbers of its own: 4.6 in 2.x, 4.700 in 3.0 and 3.1.
+
+    The directory of a shared framework tells; else the host's library, whose version text is the product's (`3.100.220.x` is 3.1.2).
+    Raises UnsupportedRuntime where neither does.
+    """
+    directory = PurePosixPath(module.path).parent.name
+    if re.fullmatch(r"[23]\.\d+\.\d+(-.+)?", directory):
+        return directory.split("-")[0], "path"
+    for host in elf_modules(core):
+        ranges = [(mapping.start, mapping.end) for mapping in host.mappings] if host.name in _HOST_LIBRARIES else []
+        for address in core.image.find_bytes(VERSION_MARK, ranges, MAXIMUM_VERSION_MARKS):
+            match = VERSION.match(core.memory.bytes(int(address), core.image.readable_bytes(int(address), MAXIMUM_VERSION_BYTES)))
+            version = product_version(*(int(match.group(i)) for i in (1, 2, 3))) if match is not None else None
+            if version is not None:
+                return version, "host library"
+    raise UnsupportedRuntime(
+        f"{core.path}: {module.path} is CoreCLR of .NET Core 2 or 3, numbered apart from the product, and nothing in the dump says which: "
+        "neither its directory nor libhostpolicy.so"
     )
 
 

@@ -124,12 +124,12 @@ def read_modules(runtime: Runtime) -> list[Module]:
 def read_module_list(runtime: Runtime) -> ModuleList:
     """As `read_modules`, with the entries that could not be read.
 
-    Raises LayoutError when the list itself cannot be found or a module does not lead back to its assembly, Unreadable when the list is
-    not in the dump.
+    Raises LayoutError when the list itself cannot be found (a whole list names the core library) or a module does not lead back to its
+    assembly, Unreadable when the list is not in the dump.
     """
     memory, layout = runtime.memory, runtime.layout
     system = memory.pointer(runtime.global_value("ObjectMethodTable") + layout.offset("MethodTable", "Module"))
-    reader = _ModuleReader(memory, layout, system)
+    reader = _ModuleReader(runtime, system)
     modules: list[Module] = []
     gaps: list[ModuleGap] = []
     for domain_assembly in array_list(memory, layout, runtime.global_value("AppDomain") + layout.offset("AppDomain", "DomainAssemblyList")):
@@ -142,7 +142,7 @@ def read_module_list(runtime: Runtime) -> ModuleList:
             continue
         if module is not None:
             modules.append(module)
-    if all(module.address != system for module in modules):
+    if not gaps and all(module.address != system for module in modules):
         raise LayoutError(f"self-check AppDomain.DomainAssemblyList: module {system:#x} of System.Object is not in the list of assemblies")
     return ModuleList(tuple(modules), tuple(gaps))
 
@@ -165,10 +165,15 @@ def array_list(memory: Memory, layout: Layout, address: int) -> Iterator[int]:
 class _ModuleReader:
     """Reads one DomainAssembly after the other."""
 
-    def __init__(self, memory: Memory, layout: Layout, system_module: int) -> None:
-        self._memory = memory
-        self._layout = layout
-        self._default_binder = self._binder(self._pointer(system_module, "Module", "PEAssembly"))
+    def __init__(self, runtime: Runtime, system_module: int) -> None:
+        self._memory = runtime.memory
+        self._layout = runtime.layout
+        # To 3.1 the core library itself is bound by none; there the AppDomain leads to the binder of the default context.
+        separate = self._layout.has("AppDomain", "TPABinder")
+        default = self._pointer(runtime.global_value("AppDomain"), "AppDomain", "TPABinder") if separate else None
+        self._default_binder: int | None = default
+        if default is None:
+            self._default_binder = self._binder(self._pointer(system_module, "Module", "PEAssembly"))
         self._system_allocator = self._loader_allocator(system_module, self._pointer(system_module, "Module", "Assembly"))
 
     def module(self, domain_assembly: int) -> Module | None:
@@ -237,7 +242,7 @@ class _ModuleReader:
         if self._layout.has("PEAssembly", "HostAssembly"):
             host = self._pointer(pe_assembly, "PEAssembly", "HostAssembly")
             if host:
-                return self._pointer(host, "BinderAssembly", "Binder")
+                return self._pointer(host, "BinderAssembly", "Binder") or self._default_binder or 0
         if not self._layout.has("PEAssembly", "AssemblyBinder"):
             return None
         return self._pointer(pe_assembly, "PEAssembly", "AssemblyBinder") or None
@@ -246,10 +251,9 @@ class _ModuleReader:
         """The managed AssemblyLoadContext behind the binder's GC handle (assemblybinder.h, m_ptrManagedAssemblyLoadContext)."""
         if not binder:
             return None
-        handle = self._pointer(binder, "AssemblyBinder", "AssemblyLoadContext")
+        default = binder == self._default_binder and self._layout.has("TPABinder")  # to 3.1 that binder is a class of its own
+        handle = self._pointer(binder, "TPABinder" if default else "AssemblyBinder", "AssemblyLoadContext")
         try:
             return self._memory.pointer(handle) or None if handle else None
         except Unreadable:
             return None
-
-

@@ -70,6 +70,8 @@ class PreparedCode:
         named = self._memory.pointer(info + self._layout.offset("ReadyToRunInfo", "Module"))
         if named != module:
             raise Malformed(f"self-check ReadyToRunInfo.Module: {info:#x} names {named:#x}, not {module:#x}")
+        if not self._layout.has("ReadyToRunInfo", "CompositeInfo"):
+            return info
         return self._memory.pointer(info + self._layout.offset("ReadyToRunInfo", "CompositeInfo")) or info
 
     def _entries(self, module: int) -> dict[int, int]:

@@ -10,6 +10,7 @@ from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable,
 from heaphound.layouts.descriptor import read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
 from heaphound.layouts.schema import Layout
+from heaphound.runtime.dac_table_search import find_dac_table, searchable
 from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
@@ -108,20 +109,31 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
 
 
 def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[Layout, list[int]]:
-    """Addresses of the globals out of g_dacTable, which every createdump core holds."""
-    if found.dac_table is None:
+    """Addresses of the globals out of g_dacTable, which every createdump core holds; found by search where no symbol leads to it."""
+    address = _dac_table(core, source, found)
+    if address is None:
         raise LayoutError(
             f"{core.path}: the dump lacks the symbol table of {found.module.path} (or it does not export g_dacTable); "
             "give the image with --binaries"
         )
     shape = source.dac_table
     try:
-        table = read_dac_table(core, found.dac_table, shape.entry_count, shape.entry_bytes, found.module.base)
+        table = read_dac_table(core, address, shape.entry_count, shape.entry_bytes, found.module.base)
     except Unreadable as error:
         raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}") from error
     addresses = {name: table[index] + added for name, (index, added) in shape.globals.items() if table[index]}
     addresses |= vtable_addresses(found.module, table, source.layout)
     return source.layout.with_globals(addresses, "layout file"), table
+
+
+def _dac_table(core: Core, source: LayoutFile, found: FoundRuntime) -> int | None:
+    """Address of g_dacTable: by its symbol, else by search; None where there is nothing to search. UnsupportedRuntime as `bind_runtime`."""
+    if found.dac_table is not None or not searchable(found.module, source):
+        return found.dac_table
+    try:
+        return find_dac_table(core, found.module, source)
+    except LayoutError as error:
+        raise UnsupportedRuntime(_refusal(found, source, error)) from error
 
 
 def _bind_descriptor(memory: Memory, layout: Layout, found: FoundRuntime) -> tuple[Layout, int | None, str | None]:

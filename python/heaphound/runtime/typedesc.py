@@ -1,6 +1,7 @@
 """TypeDescs: what a TypeHandle leads to when it is no MethodTable: pointers, by-references, type parameters, function pointers.
 
-src/coreclr/vm/typedesc.h. Bit 1 of a TypeHandle tells the two apart (typehandle.h). The runtime's arrays have MethodTables.
+src/coreclr/vm/typedesc.h. Bit 1 of a TypeHandle tells the two apart (typehandle.h). Arrays have MethodTables;
+before 5.0 they have a TypeDesc besides, and that is what handles lead to.
 """
 
 from dataclasses import dataclass
@@ -40,3 +41,13 @@ def read_typedesc(memory: Memory, layout: Layout, address: int) -> TypeDesc:
             raise LimitExceeded(f"the function pointer type at {address:#x} claims {count} parameters")
         return TypeDesc(address, kind, memory.words(address + layout.offset("FnPtrTypeDesc", "RetAndArgTypes"), count + 1))
     raise Malformed(f"there is no TypeDesc at {address:#x}: its kind is {kind:#x}")
+
+
+def array_method_table(memory: Memory, layout: Layout, address: int) -> int | None:
+    """MethodTable of the array type whose TypeDesc is at `address` (to 3.1); None for any other TypeDesc. Raises Unreadable."""
+    if not layout.has("ParamTypeDesc", "TemplateMT"):
+        return None
+    kind = memory.u32(address + layout.offset("TypeDesc", "TypeAndFlags")) & 0xFF
+    if kind not in (ElementType.ARRAY, ElementType.VECTOR):
+        return None
+    return memory.pointer(address + layout.offset("ParamTypeDesc", "TemplateMT")) or None

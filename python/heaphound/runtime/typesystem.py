@@ -12,7 +12,7 @@ from heaphound.runtime.method_tables import MethodTables
 from heaphound.runtime.modules import Module, read_modules
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.type_names import function_pointer_name
-from heaphound.runtime.typedesc import read_typedesc
+from heaphound.runtime.typedesc import array_method_table, read_typedesc
 from heaphound.runtime.types import Type
 from heaphound.runtime.well_known_types import WELL_KNOWN
 
@@ -80,9 +80,16 @@ class TypeSystem:
             raise LimitExceeded(f"the type handle {handle:#x} lies more than {LIMITS.type_nesting} deep inside another type")
         self._depth += 1
         try:
+            handle = self.untagged_array(handle)
             return self._resolve_desc(handle & ~self._desc_bit) if handle & self._desc_bit else self.type(handle).resolved
         finally:
             self._depth -= 1
+
+    def untagged_array(self, handle: int) -> int:
+        """The MethodTable for a handle that leads to an array's TypeDesc (to 3.1), any other handle as it is. Raises Unreadable."""
+        if not handle & self._desc_bit:
+            return handle
+        return array_method_table(self.memory, self.layout, handle & ~self._desc_bit) or handle
 
     def _resolve_desc(self, address: int) -> ResolvedType:
         desc = read_typedesc(self.memory, self.layout, address)
