@@ -135,9 +135,9 @@ class Dump:
         """What keeps objects alive from outside the heap, of one kind (`stack`, `static-field` ...) or one thread (by managed id)."""
         return roots(self.session, kind, thread, limit)
 
-    def threads(self) -> Answer[ThreadsResult]:
-        """Managed threads: state, locks, exception, what each waits for, and its innermost 1,000 frames."""
-        return threads(self.session)
+    def threads(self, *, retained: bool = False) -> Answer[ThreadsResult]:
+        """Managed threads: state, locks, exception, what each waits for, 1,000 innermost frames; with `retained` what it alone holds."""
+        return threads(self.session, retained=retained)
 
     def stack(self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None) -> Answer[StackResult]:
         """Stacks of one thread (managed or OS id) or of all, `limit` innermost frames of each; `parallel` merges them into a tree."""

@@ -1,5 +1,7 @@
 """Answers about threads, for views and commands: every form a row can take."""
 
+from dataclasses import replace
+
 from heaphound.address import Address
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
@@ -58,6 +60,9 @@ DEAD = ThreadRow(managed_id=3, os_id=0, name=None, state="dead, background", add
 NOTED = Coverage(notes=("locks are not known: the sync table is not in the dump",))
 
 THREADS = Answer(DUMP, NOTED, ThreadsResult((SLEEPING, BLOCKED, OVERFLOWN, DEAD)))
+THREADS_RETAINED = Answer(
+    DUMP, NOTED, ThreadsResult((replace(SLEEPING, retained_bytes=5_001_832), replace(BLOCKED, retained_bytes=0), OVERFLOWN))
+)
 STACK = Answer(DUMP, Coverage(), StackResult((SLEEPING, BLOCKED, OVERFLOWN), without_frames=(3,)))
 PARALLEL = Answer(
     DUMP,

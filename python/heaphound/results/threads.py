@@ -70,6 +70,8 @@ class ThreadRow:
     """Objects whose monitor it holds, as far as sync blocks tell (an uncontended lock may be in the object's header only)."""
     waits: WaitRow | None = None
     """None for a thread that runs, or waits in a way that is not known."""
+    retained_bytes: int | None = None
+    """What only its stack keeps alive; None where that was not asked for, or its stack holds nothing for certain."""
     frames_left_out: int = 0
     stack_end: str | None = None
     """Why the frames end before the last one; None where all were walked."""

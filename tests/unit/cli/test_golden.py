@@ -29,6 +29,7 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "handles": (["handles", "core.4242"], {}),
     "handles-stat": (["handles", "core.4242", "--stat"], {"handles": answers.HANDLES_COUNTED}),
     "threads": (["threads", "core.4242"], {}),
+    "threads-retained": (["threads", "core.4242", "--retained"], {"threads": stack_answers.THREADS_RETAINED}),
     "stack": (["stack", "core.4242"], {}),
     "stack-parallel": (["stack", "core.4242", "--parallel"], {"stack": stack_answers.PARALLEL}),
     "locks": (["locks", "core.4242"], {}),

@@ -19,6 +19,7 @@ In Python:
 
 @click.command(NAME, help=HELP, short_help=SUMMARY)
 @dump_options
-def command(options: DumpOptions) -> None:
+@click.option("--retained", is_flag=True, help="Also the bytes that the stack of each thread alone keeps alive.")
+def command(options: DumpOptions, retained: bool) -> None:
     """Print the threads."""
-    show(NAME, options, answer(options, lambda dump: dump.threads()))
+    show(NAME, options, answer(options, lambda dump: dump.threads(retained=retained)))

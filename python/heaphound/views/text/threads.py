@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from heaphound.results.answer import Answer
 from heaphound.results.threads import ThreadRow, ThreadsResult
 from heaphound.views.describe import coverage_blocks
-from heaphound.views.page import Block, Line, Table, names, numbers
+from heaphound.views.page import Block, Line, Size, Table, names, numbers
 from heaphound.views.text.frames import wait_words
 
 RUNTIME_NAMES = ("System.", "Interop", "Microsoft.Win32.", "ILStubClass.")
@@ -13,6 +13,7 @@ RUNTIME_NAMES = ("System.", "Interop", "Microsoft.Win32.", "ILStubClass.")
 
 def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
     """A table of threads, then how to see more."""
+    retained = any(thread.retained_bytes is not None for thread in answer.result.threads)
     rows = [
         (
             thread.managed_id,
@@ -21,13 +22,19 @@ def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
             thread.state,
             thread.gc_mode,
             len(thread.locks),
+            *((None if thread.retained_bytes is None else Size(thread.retained_bytes),) if retained else ()),
             None if thread.exception is None else thread.exception.type,
             None if thread.waits is None else wait_words(thread.waits),
             _place(thread),
         )
         for thread in answer.result.threads
     ]
-    columns = (*numbers("Id", "OS id"), *names("Name", "State", "GC mode"), *numbers("Locks"), *names("Exception", "Waits for", "In"))
+    columns = (
+        *numbers("Id", "OS id"),
+        *names("Name", "State", "GC mode"),
+        *numbers("Locks", *(["Retained"] if retained else [])),
+        *names("Exception", "Waits for", "In"),
+    )
     yield Table(columns, rows)
     yield Line("")
     yield Line("Frames: heaphound stack CORE [ID]; all stacks merged: heaphound stack CORE --parallel", "dim")
