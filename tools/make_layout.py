@@ -40,6 +40,8 @@ def layout_text(raw: dict[str, Any]) -> str:
     origin = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in raw["origin"].items())
     parts = [*head, f' "origin": {{\n{origin}\n }}', f' "handle_kinds": {json.dumps(raw["handle_kinds"])}']
     parts += [f' "{name}": {{\n{entries(raw[name], "  ")}\n }}' for name in ("contracts", "constants", "types")]
+    if "servicing" in raw:
+        parts.append(f' "servicing": {json.dumps(raw["servicing"])}')
     table = raw["dac_table"]
     parts.append(
         f' "dac_table": {{\n  "entries": {table["entries"]},\n  "holds": {json.dumps(table["holds"])},\n'

@@ -3,17 +3,18 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Literal
 
 from heaphound.errors import LayoutError, UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor
-from heaphound.layouts.schema import Layout, merge_types, read_types
+from heaphound.layouts.schema import Layout, TypeLayout, merge_types, read_types
 
 _CORECLR_BEFORE_5 = 4
 DACTableWidth = Literal["u32 offset from the image base", "u64 address"]
+OPTIONAL_SECTIONS = {"servicing"}
 SECTIONS = {"runtime", "version", "architecture", "origin", "handle_kinds", "contracts", "constants", "types", "dac_table"}
 
 
@@ -36,11 +37,15 @@ class DACTable:
 
 @dataclass(frozen=True)
 class LayoutFile:
-    """One data file: a layout without the addresses that only a dump has, and the means to find those."""
+    """One data file: a layout without the addresses that only a dump has, and the means to find those.
+
+    `servicing` are fields that moved in a patch of the version: first patch (`3.1.13`) to the types that hold from there on.
+    """
 
     layout: Layout
     dac_table: DACTable
     origin: Mapping[str, str]
+    servicing: Mapping[str, Mapping[str, TypeLayout]] = field(default_factory=dict)
 
 
 def product_version(major: int, minor: int, third: int) -> str | None:
@@ -63,7 +68,7 @@ def layout_file(version: str, architecture: str, build_id: str | None) -> Layout
     """The layout file for a runtime `version` such as 9.0.11; UnsupportedRuntime when there is none: a neighbour's is never used."""
     wanted = ".".join(version.split(".")[:2])
     if architecture == "x64" and wanted in supported_versions():
-        return _load(wanted)
+        return _for_patch(_load(wanted), version)
     known = ", ".join(supported_versions())
     raise UnsupportedRuntime(
         f"no layout for .NET {version} {architecture} (build-id {build_id or 'unknown'}); there are layouts for {known} on x64: "
@@ -88,7 +93,7 @@ def parse_layout_file(text: str, name: str) -> LayoutFile:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
         raise LayoutError(f"{name} is not JSON: {error}") from error
-    if not isinstance(raw, dict) or set(raw) != SECTIONS:
+    if not isinstance(raw, dict) or set(raw) - OPTIONAL_SECTIONS != SECTIONS:
         raise LayoutError(f"{name} has sections {sorted(raw)}, not {sorted(SECTIONS)}")
     constants, contracts, kinds, origin = raw["constants"], raw["contracts"], raw["handle_kinds"], raw["origin"]
     if not isinstance(constants, dict) or not all(type(value) is int for value in constants.values()):
@@ -100,7 +105,22 @@ def parse_layout_file(text: str, name: str) -> LayoutFile:
     if not isinstance(origin, dict) or not {"build", "source", "method", "date"} <= set(origin):
         raise LayoutError(f"{name}: origin must say build, source, method and date")
     layout = Layout(raw["version"], read_types(raw["types"], "layout file"), constants, contracts, tuple(kinds))
-    return LayoutFile(layout, _read_dac_table(raw["dac_table"], name), origin)
+    return LayoutFile(layout, _read_dac_table(raw["dac_table"], name), origin, _read_servicing(raw.get("servicing", {}), name))
+
+
+def _read_servicing(raw: object, name: str) -> dict[str, dict[str, TypeLayout]]:
+    if not isinstance(raw, dict) or not all(re.fullmatch(r"\d+\.\d+\.\d+", patch) for patch in raw):
+        raise LayoutError(f"{name}: servicing must name patches such as 3.1.13")
+    return {patch: read_types(types, "layout file") for patch, types in raw.items()}
+
+
+def _for_patch(file: LayoutFile, version: str) -> LayoutFile:
+    """The file with what moved up to a patch laid over it."""
+    layout = file.layout
+    for patch in sorted(file.servicing, key=_numbers):
+        if _numbers(version) >= _numbers(patch):
+            layout = layout.with_types(file.servicing[patch])
+    return replace(file, layout=layout)
 
 
 def _read_dac_table(raw: object, name: str) -> DACTable:

@@ -32,6 +32,14 @@ def test_a_file_serves_every_build_of_its_version(version: str) -> None:
     assert found.dac_table.entry_bytes == (4 if version in ("3.1", "6.0") else 8)
 
 
+def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
+    """m_pOSContextBuffer came before Thread::m_ThreadLocalBlock in 3.1.13 (src/vm/threads.h)."""
+    places = [
+        layout_file(version, "x64", None).layout.offset("Thread", "ThreadLocalBlock") for version in ("3.1.0", "3.1.12", "3.1.13", "3.1.32")
+    ]
+    assert places == [1072, 1072, 1080, 1080]
+
+
 @pytest.mark.parametrize(("version", "architecture"), [("7.0.20", "x64"), ("9.0.1", "arm64"), ("11.0.0", "x64"), ("9.1.0", "x64")])
 def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, architecture: str) -> None:
     with pytest.raises(UnsupportedRuntime) as error:
