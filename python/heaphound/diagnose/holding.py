@@ -45,7 +45,9 @@ def thread_of(threads: Sequence[Thread], root: Root) -> int | None:
     """Managed id of the thread of a thread static or a stack word; None for others and for threads that run no managed code."""
     if root.static is not None:
         return root.static.thread
-    return next((thread.managed_id for thread in threads if root.os_id is not None and thread.os_id == root.os_id), None)
+    if root.os_id is None:
+        return None
+    return next((thread.managed_id for thread in threads if thread.os_id == root.os_id), None)
 
 
 def root_words(root: Root) -> str:
