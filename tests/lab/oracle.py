@@ -57,6 +57,11 @@ def ask(dump: Path, verb: str, *operands: str, dac: Path | None = None) -> list[
     return [json.loads(line) for line in gzip.decompress(answer.read_bytes()).splitlines()]
 
 
+def run_oracle(dump: Path, verb: str, *operands: str) -> list[Row]:
+    """The rows for `verb`, asked now and not kept: for dumps that are thrown away. Raises LabError as `ask`."""
+    return [json.loads(line) for line in _run(dump, verb, operands, None).splitlines()]
+
+
 def recorded(name: str, verb: str) -> list[Row]:
     """The answer for `verb` that lies in the repository for the dump `name`."""
     return [json.loads(line) for line in gzip.decompress((RECORDED / f"{name}.{verb}.jsonl.gz").read_bytes()).splitlines()]

@@ -1,0 +1,78 @@
+"""How much of the stacks of a core, or of many, agrees with the oracle."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class StackDifference:
+    """One frame or root that only one side has. `place` is the method or class of the frame it is in."""
+
+    os_id: int
+    what: str
+    side: str
+    key: str
+    place: str
+    slot: str = ""
+    """Of a root: its address, or the register."""
+    dispatching: bool = False
+    """Whether an exception is being handled on its thread."""
+
+    @property
+    def category(self) -> str:
+        """Differences of one kind."""
+        return f"{self.what} only {self.side}: {re.sub('0x[0-9a-f]+', '', self.place)}"
+
+
+@dataclass
+class Agreement:
+    """How much of one core or of many agrees."""
+
+    threads: int = 0
+    frames: int = 0
+    roots: int = 0
+    agreed_frames: int = 0
+    agreed_roots: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
+    """Where threads were stopped: kind of code or class of Frame, and what holds it."""
+    methods: Counter[str] = field(default_factory=Counter)
+    """Methods on the stacks, with the kind of their code."""
+    conservative: Counter[str] = field(default_factory=Counter)
+    scanned_roots: int = 0
+    """Roots of the oracle in frames that cannot be decoded, which the word by word scan of the frame found."""
+    wavering: int = 0
+    """Threads whose roots the oracle told differently when asked again."""
+    left_out: list[str] = field(default_factory=list)
+    differences: list[StackDifference] = field(default_factory=list)
+
+    def add(self, other: "Agreement") -> None:
+        """Join another one's figures."""
+        self.threads += other.threads
+        self.frames += other.frames
+        self.roots += other.roots
+        self.agreed_frames += other.agreed_frames
+        self.agreed_roots += other.agreed_roots
+        self.stopped += other.stopped
+        self.methods += other.methods
+        self.conservative += other.conservative
+        self.scanned_roots += other.scanned_roots
+        self.wavering += other.wavering
+        self.left_out += other.left_out
+        self.differences += other.differences
+
+    def lines(self) -> Iterator[str]:
+        """What is not plain agreement, a line each."""
+        for difference in self.differences:
+            yield f"thread {difference.os_id}: {difference.what} only {difference.side}: {difference.key} in {difference.place}"
+        for reason, count in self.conservative.items():
+            yield f"{count} x conservative: {reason}"
+        yield from self.left_out
+
+    def __str__(self) -> str:
+        figures = f"{self.threads} threads, frames {self.agreed_frames}/{self.frames}, roots {self.agreed_roots}/{self.roots}"
+        rest = f"{sum(self.conservative.values())} frames scanned with {self.scanned_roots} roots"
+        where = ", ".join(f"{count} {name}" for name, count in self.stopped.most_common())
+        left = f"{self.wavering} wavering, {len(self.left_out)} left out"
+        return f"{figures}, {rest}, {left}; {len(self.methods)} methods; stopped in {where}"

@@ -1,0 +1,220 @@
+"""Frames and stack roots of a core against the oracle's, thread by thread."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import heaphound
+from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
+from heaphound.session import Session
+from tests.lab.oracle import Row, run_oracle
+from tests.lab.runtimes import LabError
+from tests.lab.stack_agreement import Agreement, StackDifference
+
+Key = tuple[Any, ...]
+ATTEMPTS = 5
+
+
+def compare_stacks(core: Path) -> Agreement:
+    """Compare every managed thread of a core with the oracle, which is asked now and not remembered.
+
+    The oracle's answers about one core waver: a thread agrees if one answer of ATTEMPTS is ours. Raises LabError.
+    """
+    session: Session = heaphound.open(str(core)).session
+    found = Agreement()
+    theirs = {int(row["address"], 16): row for row in run_oracle(core, "threads")}
+    ended = _ended_threads(session, found)
+    _compare_frames(session, theirs, found, ended)
+    if session.table.gaps:
+        found.left_out.append("roots of the whole core: a collection was moving objects, so that the heap cannot be walked")
+        return found
+    ours = _our_roots(session, found)
+    scanned = {hex(slot) for words in session.stack_roots.words for slot in words.slots.tolist()}
+    without = _crashing_threads(core, session, found)
+    best: dict[int, tuple[int, int, list[StackDifference]]] = {}
+    for _ in range(ATTEMPTS):
+        for os_id, compared in _compare_roots(session, ours, _ask_roots(core, without)).items():
+            if os_id not in best or len(compared[2]) < len(best[os_id][2]):
+                found.wavering += os_id in best
+                best[os_id] = compared
+        if not any(differences for _, _, differences in best.values()):
+            break
+    for roots, agreed, differences in (best[os_id] for os_id in sorted(best) if os_id not in without | ended):
+        found.roots += roots
+        found.agreed_roots += agreed
+        for difference in differences:
+            if difference.side == "oracle's" and difference.slot in scanned:
+                found.scanned_roots += 1
+            else:
+                found.differences.append(replace(difference, dispatching=_handles_exception(session, difference.os_id)))
+    return found
+
+
+def _ended_threads(session: Session, found: Agreement) -> frozenset[int]:
+    """Threads that ended while createdump was at work: the runtime lists them, and the core has no registers of them."""
+    present = {thread.os_id for thread in session.core.threads}
+    ended = frozenset(thread.os_id for thread in session.threads if thread.os_id and thread.os_id not in present)
+    found.left_out.extend(f"thread {os_id}: the core has no registers of it" for os_id in sorted(ended))
+    return ended
+
+
+def _ask_roots(core: Path, without: frozenset[int]) -> list[Row]:
+    skipped = ("--skip-threads", ",".join(map(str, sorted(without)))) if without else ()
+    return [row for row in run_oracle(core, "roots", *skipped) if row["row"] == "root" and row["kind"] == "Stack"]
+
+
+def _crashing_threads(core: Path, session: Session, found: Agreement) -> frozenset[int]:
+    """Threads on whose roots the oracle's library ends the process, found by halving; they are compared by their frames alone."""
+    everyone = [thread.os_id for thread in session.threads if thread.os_id]
+    culprits: set[int] = set()
+    while not _answers(core, frozenset(culprits)):
+        suspects = [os_id for os_id in everyone if os_id not in culprits]
+        while len(suspects) > 1:
+            half = suspects[: len(suspects) // 2]
+            suspects = suspects[len(half) :] if _answers(core, frozenset(everyone) - frozenset(half)) else half
+        if not suspects:
+            raise LabError(f"the oracle cannot tell the roots of {core.name} even without any thread")
+        culprits.update(suspects)
+        filters = _has_filter(session, suspects[0])
+        found.left_out.append(f"thread {suspects[0]}: the oracle crashes on its roots{', it runs an exception filter' if filters else ''}")
+    return frozenset(culprits)
+
+
+def _answers(core: Path, without: frozenset[int]) -> bool:
+    try:
+        _ask_roots(core, without)
+    except LabError:
+        return False
+    return True
+
+
+def _has_filter(session: Session, os_id: int) -> bool:
+    thread = next(thread for thread in session.threads if thread.os_id == os_id)
+    return any(isinstance(frame, ManagedFrame) and frame.filter_funclet for frame in session.stacks.walk(thread))
+
+
+def _handles_exception(session: Session, os_id: int) -> bool:
+    thread = next(thread for thread in session.threads if thread.os_id == os_id)
+    return any(isinstance(frame, ManagedFrame) and frame.code.is_funclet for frame in session.stacks.walk(thread))
+
+
+def _compare_frames(session: Session, theirs: dict[int, Row], found: Agreement, ended: frozenset[int]) -> None:
+    for thread in session.threads:
+        if thread.os_id in ended:
+            continue
+        row = theirs.get(thread.address)
+        ours: dict[Key, str] = {}
+        for frame in session.stacks.walk(thread):
+            _count(found, frame, first=not ours)
+            if isinstance(frame, StackEnd):
+                found.differences.append(StackDifference(thread.os_id or 0, "end of the walk", "ours", hex(frame.sp), frame.reason))
+            elif isinstance(frame, ManagedFrame):
+                method = frame.code.method
+                key = ("ManagedMethod", hex(frame.ip), hex(frame.sp), hex(method.method_desc) if method and method.method_desc else None)
+                ours[key] = method.full_name if method else "?"
+            else:
+                ours["Runtime", hex(frame.ip), hex(frame.sp), frame.frame_type] = frame.frame_type
+        oracle = dict(_oracle_frames(session, [] if row is None else row["frames"]))
+        found.threads += bool(ours or oracle)
+        found.frames += len(oracle)
+        found.agreed_frames += len(ours.keys() & oracle.keys())
+        _differ(found, thread.os_id or 0, "frame", ours, oracle)
+
+
+def _count(found: Agreement, frame: Frame | StackEnd, first: bool) -> None:
+    if isinstance(frame, ManagedFrame):
+        name = frame.code.method.full_name if frame.code.method else "?"
+        found.methods[f"{frame.code.kind}{' funclet' if frame.code.is_funclet else ''}: {name}"] += 1
+        if first:
+            found.stopped[f"{frame.code.kind}{' funclet' if frame.code.is_funclet else ''}"] += 1
+    elif first:
+        found.stopped[frame.frame_type if isinstance(frame, ExplicitFrame) else "end"] += 1
+
+
+def _oracle_frames(session: Session, rows: Iterable[Row]) -> Iterator[tuple[Key, str]]:
+    """Keys as ours. The oracle shows a Frame again at the managed frame behind it: the first of a run is the Frame.
+
+    On 6.0 and earlier it gives a thread without managed frames one, in native code (its blind spot 18).
+    """
+    previous: Key | None = None
+    for row in rows:
+        runtime = row["kind"] == "Runtime"
+        key = (row["kind"], row["ip"], row["sp"], row["name"] if runtime else row["md"])
+        native = not runtime and row["md"] is None and session.code.section_at(int(row["ip"], 16)) is None
+        if not native and not (runtime and previous is not None and previous[0] == "Runtime" and previous[2] == key[2]):
+            yield key, row["method"] or row["name"] or "?"
+        previous = key
+
+
+def _our_roots(session: Session, found: Agreement) -> tuple[dict[int, Counter[Key]], dict[Key, str]]:
+    """Roots by thread, and what holds each. What native code of the runtime protects has no frame, and the oracle lacks it."""
+    ours: dict[int, Counter[Key]] = defaultdict(Counter)
+    places: dict[Key, str] = {}
+    for root in session.stack_roots.exact:
+        if root.frame is None:
+            continue
+        reference = root.reference
+        in_register = reference.register is not None and reference.offset is None
+        place = reference.register if in_register else hex(reference.address or 0)
+        key = (hex(root.frame.sp), place, hex(root.object), reference.interior, reference.pinned)
+        ours[root.os_id][key] += 1
+        places[key] = f"{_name(root.frame)} at {root.frame.ip:#x}"
+    for words in session.stack_roots.words:
+        found.conservative[re.sub("[0-9a-fx]*[0-9]+[0-9a-f]*", "N", words.reason)] += 1
+    return ours, places
+
+
+def _name(frame: Frame) -> str:
+    if isinstance(frame, ExplicitFrame):
+        return frame.frame_type
+    return frame.code.method.full_name if frame.code.method else "?"
+
+
+def _compare_roots(
+    session: Session, ours: tuple[dict[int, Counter[Key]], dict[Key, str]], rows: list[Row]
+) -> dict[int, tuple[int, int, list[StackDifference]]]:
+    """By thread: roots of the oracle, those that agree, and the differences."""
+    oracle: dict[int, Counter[Key]] = defaultdict(Counter)
+    roots, places = ours[0], dict(ours[1])
+    registers = _registers(session)
+    for row in rows:
+        key = _oracle_root(session, row, registers)
+        if key is not None:
+            oracle[row["thread"]][key] += 1
+            places.setdefault(key, f"{row['frame']['method'] or row['frame']['name']} at {row['frame']['ip']}")
+    compared = {}
+    for os_id in oracle.keys() | roots.keys():
+        mine, other = roots.get(os_id, Counter()), oracle[os_id]
+        sides = (("ours", mine - other), ("oracle's", other - mine))
+        left = [StackDifference(os_id, "root", side, str(key), places[key], str(key[1])) for side, rest in sides for key in rest.elements()]
+        compared[os_id] = (other.total(), (mine & other).total(), left)
+    return compared
+
+
+def _oracle_root(session: Session, row: Row, registers: dict[tuple[int, str], dict[str, int]]) -> Key | None:
+    """None for a byref into a stack, which the oracle takes for a root of what the slot there holds (its blind spot 19)."""
+    in_register = row["address"] in (None, "0x0")  # where an inner frame saved the register, the oracle does not say
+    if row["interior"]:
+        known = registers.get((row["thread"], row["frame"]["sp"]), {}) if in_register else {}
+        value = known.get(row["register"]) if in_register else int(row["slot_value"], 16)
+        if value is not None and session.table.index_containing(value) is None:
+            return None
+    return (row["frame"]["sp"], row["register"] if in_register else row["address"], row["object"], row["interior"], row["pinned"])
+
+
+def _registers(session: Session) -> dict[tuple[int, str], dict[str, int]]:
+    """Thread and stack pointer of each managed frame to its registers."""
+    return {
+        (thread.os_id or 0, hex(frame.sp)): dict(frame.context.values)
+        for thread in session.threads
+        for frame in session.stacks.walk(thread)
+        if isinstance(frame, ManagedFrame)
+    }
+
+
+def _differ(found: Agreement, os_id: int, what: str, ours: dict[Key, str], oracle: dict[Key, str]) -> None:
+    for side, left, right in (("ours", ours, oracle), ("oracle's", oracle, ours)):
+        found.differences.extend(StackDifference(os_id, what, side, str(key), left[key]) for key in left if key not in right)
