@@ -65,26 +65,21 @@ impl References {
         Self::Fixed(runs.collect())
     }
 
-    /// Call `visit(value)` for each reference slot's value, null ones included, of an object of `size` unrounded bytes.
+    /// Call `visit(words)` for each run of reference slots, null ones included, of an object of `size` unrounded bytes.
     /// Returns how many slots are not in the dump.
     #[inline]
-    pub fn visit(&self, words: &mut Words<'_>, address: u64, size: u64, mut visit: impl FnMut(u64)) -> u64 {
+    pub fn visit(&self, words: &mut Words<'_>, address: u64, size: u64, mut visit: impl FnMut(&[[u8; 8]])) -> u64 {
         let slice = words.slice(address);
         if slice.len() as u64 >= size {
-            self.runs(size, |offset, length| {
-                // Runs lie inside the object, whose bytes are all here: this always finds them.
-                let run = part(slice, offset, length);
-                for word in run.as_chunks::<8>().0 {
-                    visit(u64::from_le_bytes(*word));
-                }
-            });
+            // Runs lie inside the object, whose bytes are all here.
+            self.runs(size, |offset, length| visit(part(slice, offset, length).as_chunks::<8>().0));
             return 0;
         }
         let mut missing = 0;
         self.runs(size, |offset, length| {
             for at in (offset..offset.saturating_add(length)).step_by(8) {
                 match words.u64(address.wrapping_add(at)) {
-                    Some(value) => visit(value),
+                    Some(value) => visit(&[value.to_le_bytes()]),
                     None => missing += 1,
                 }
             }

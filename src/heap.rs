@@ -101,7 +101,14 @@ impl Heap {
     #[inline(always)] // once for each object of every pass over the heap
     #[allow(clippy::inline_always)]
     pub fn unaligned_size(&self, words: &mut Words<'_>, index: u32, address: u64) -> Option<u64> {
-        let shape = &self.shapes[self.table.type_of(index) as usize];
+        self.size_of_type(words, self.table.type_of(index) as usize, address)
+    }
+
+    /// Bytes of an object of a type, not rounded.
+    #[inline(always)] // as `unaligned_size`
+    #[allow(clippy::inline_always)]
+    pub fn size_of_type(&self, words: &mut Words<'_>, kind: usize, address: u64) -> Option<u64> {
+        let shape = &self.shapes[kind];
         let mut count = 0;
         if shape.component_size != 0 {
             count = words.u32(address + self.layout.array_length_offset)?;

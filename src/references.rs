@@ -33,15 +33,39 @@ impl ExtraEdges {
         Ok(Self { pairs })
     }
 
-    /// Targets of one object that are objects, ascending.
-    pub fn of(&self, source: u32) -> impl Iterator<Item = u32> + '_ {
-        self.all_of(source).filter(|&target| target != NONE)
+    /// Those of the objects from `source` on.
+    fn from(&self, source: u32) -> &[(u32, u32)] {
+        &self.pairs[self.pairs.partition_point(|pair| pair.0 < source)..]
     }
 
-    fn all_of(&self, source: u32) -> impl Iterator<Item = u32> + '_ {
-        let first = self.pairs.partition_point(|pair| pair.0 < source);
-        self.pairs[first..].iter().take_while(move |pair| pair.0 == source).map(|pair| pair.1)
+    /// Targets of one object that are objects, ascending.
+    pub fn of(&self, source: u32) -> impl Iterator<Item = u32> + '_ {
+        let own = self.from(source).iter().take_while(move |pair| pair.0 == source);
+        own.map(|pair| pair.1).filter(|&target| target != NONE)
     }
+}
+
+/// Extra edges that a pass over ascending objects has still in front of it.
+struct ExtraAhead<'a> {
+    counted: &'a [(u32, u32)],
+    uncounted: &'a [(u32, u32)],
+}
+
+impl ExtraAhead<'_> {
+    #[inline]
+    fn begin_at(&self, index: u32) -> bool {
+        let at = |pairs: &[(u32, u32)]| pairs.first().is_some_and(|pair| pair.0 == index);
+        at(self.counted) || at(self.uncounted)
+    }
+}
+
+/// The first target of `index`, taken off `pairs`.
+fn take(pairs: &mut &[(u32, u32)], index: u32) -> Option<u32> {
+    let (&(source, target), others) = pairs.split_first()?;
+    (source == index).then(|| {
+        *pairs = others;
+        target
+    })
 }
 
 /// A non-null reference that leads to no object's start.
@@ -102,11 +126,14 @@ impl Reader<'_> {
         if *rule != References::None
             && let Some(size) = self.heap.unaligned_size(words, index, address)
         {
-            rule.visit(words, address, size, |value| {
-                if value != 0 {
-                    let found = self.heap.table.index_of(value);
-                    if found != NONE {
-                        target(found);
+            rule.visit(words, address, size, |run| {
+                for word in run {
+                    let value = u64::from_le_bytes(*word);
+                    if value != 0 {
+                        let found = self.heap.table.index_of(value);
+                        if found != NONE {
+                            target(found);
+                        }
                     }
                 }
             });
@@ -125,42 +152,62 @@ impl Reader<'_> {
         let firsts: Vec<usize> = (0..count).step_by(BLOCK).collect();
         let mut rows = Rows::with_capacity(count);
         let mut facts = ReferenceFacts::default();
-        // A few blocks at a time: their memory is used again, so that no more than the edges themselves stays allocated.
+        // A few blocks at a time, so that no more than the edges themselves stays allocated; while some are read, those before are put away.
+        let mut before = Vec::new();
         for some in firsts.chunks(8 * rayon::current_num_threads()) {
-            let read = some.par_iter().with_max_len(1).map(|&first| {
-                let stop = (first + BLOCK).min(count);
-                monitor.step((stop - first) as u64)?;
-                Ok(self.read_block(u32::try_from(first).unwrap_or(NONE), u32::try_from(stop).unwrap_or(NONE)))
-            });
-            for (block, part) in read.collect::<Result<Vec<_>>>()? {
-                rows.append(&block)?;
-                facts.add(&part);
-            }
+            let read_one = |&first: &usize| self.read_from(first, monitor);
+            let (put_away, read) = rayon::join(
+                || put_away(&mut rows, &mut facts, before),
+                || some.par_iter().with_max_len(1).map(read_one).collect::<Result<Vec<_>>>(),
+            );
+            put_away?;
+            before = read?;
         }
+        put_away(&mut rows, &mut facts, before)?;
         Ok((rows, facts))
     }
 
+    fn read_from(&self, first: usize, monitor: &Monitor) -> Result<(BlockRows, ReferenceFacts)> {
+        let stop = (first + BLOCK).min(self.heap.len());
+        monitor.step((stop - first) as u64)?;
+        Ok(self.read_block(u32::try_from(first).unwrap_or(NONE), u32::try_from(stop).unwrap_or(NONE)))
+    }
+
     fn read_block(&self, first: u32, stop: u32) -> (BlockRows, ReferenceFacts) {
+        let mut rows = BlockRows::default();
         let mut facts = ReferenceFacts::default();
         let mut words = Words::new(&self.heap.image);
-        let mut rows = BlockRows::default();
-        let mut last = (0, NONE);
+        let mut extra = ExtraAhead { counted: self.counted.from(first), uncounted: self.uncounted.from(first) };
         for (index, address) in self.heap.table.objects(first, stop) {
             rows.begin();
-            self.read_fields(&mut words, (index, address), &mut last, rows.edges(), &mut facts);
-            for target in self.counted.all_of(index) {
-                if target == NONE {
-                    // ClrMD counts a dependent handle whose secondary is null as a reference to address 0, and sums are compared with its.
-                    facts.note(address, 0);
-                } else {
-                    facts.note(address, self.heap.table.address_of(target));
-                    rows.edges().push(target);
-                }
+            self.read_fields(&mut words, (index, address), rows.edges(), &mut facts);
+            if extra.begin_at(index) {
+                self.read_extra(&mut extra, (index, address), rows.edges(), &mut facts);
             }
-            rows.edges().extend(self.uncounted.of(index));
             rows.end();
         }
         (rows, facts)
+    }
+
+    fn read_extra(
+        &self,
+        extra: &mut ExtraAhead<'_>,
+        (index, address): (u32, u64),
+        edges: &mut Vec<u32>,
+        facts: &mut ReferenceFacts,
+    ) {
+        while let Some(target) = take(&mut extra.counted, index) {
+            // ClrMD counts a dependent handle whose secondary is null as a reference to address 0, and sums are compared with its.
+            facts.note(address, if target == NONE { 0 } else { self.heap.table.address_of(target) });
+            if target != NONE {
+                edges.push(target);
+            }
+        }
+        while let Some(target) = take(&mut extra.uncounted, index) {
+            if target != NONE {
+                edges.push(target);
+            }
+        }
     }
 
     #[inline]
@@ -168,40 +215,57 @@ impl Reader<'_> {
         &self,
         words: &mut Words<'_>,
         (index, address): (u32, u64),
-        last: &mut (u64, u32),
         edges: &mut Vec<u32>,
         facts: &mut ReferenceFacts,
     ) {
-        let rule = &self.rules[self.heap.table.type_of(index) as usize];
-        if *rule == References::None {
+        let kind = self.heap.table.type_of(index) as usize;
+        let rule = &self.rules[kind];
+        if matches!(rule, References::None | References::Unknown(_)) {
             return;
         }
-        let Some(size) = self.heap.unaligned_size(words, index, address) else { return };
-        let missing = rule.visit(words, address, size, |value| {
-            if value == 0 {
-                return;
-            }
-            facts.note(address, value);
-            // Neighbours often refer to the same object: a type, a comparer, the target of many delegates.
-            if last.0 != value {
-                *last = (value, self.heap.table.index_of(value));
-            }
-            let target = last.1;
-            if target == NONE {
-                facts.dangling_count += 1;
-                if facts.dangling.len() < EXAMPLES {
-                    facts.dangling.push(Dangling { source: index, value });
+        let Some(size) = self.heap.size_of_type(words, kind, address) else { return };
+        let table = &self.heap.table;
+        let missing = rule.visit(words, address, size, |run| {
+            let (mut count, mut sum) = (0_u64, 0_u64);
+            for word in run {
+                let value = u64::from_le_bytes(*word);
+                if value == 0 {
+                    continue;
                 }
-            } else {
-                edges.push(target);
+                count += 1;
+                sum = sum.wrapping_add(value);
+                let target = table.index_of(value);
+                if target == NONE {
+                    facts.dangle(index, value);
+                } else {
+                    edges.push(target);
+                }
             }
+            facts.count += count;
+            facts.checksum =
+                facts.checksum.wrapping_add(address.wrapping_mul(31).wrapping_mul(count)).wrapping_add(sum);
         });
         facts.missing_slots += missing;
     }
 }
 
+fn put_away(rows: &mut Rows, facts: &mut ReferenceFacts, blocks: Vec<(BlockRows, ReferenceFacts)>) -> Result<()> {
+    for (block, part) in blocks {
+        rows.append(&block)?;
+        facts.add(&part);
+    }
+    Ok(())
+}
+
 impl ReferenceFacts {
-    #[inline]
+    #[cold]
+    fn dangle(&mut self, source: u32, value: u64) {
+        self.dangling_count += 1;
+        if self.dangling.len() < EXAMPLES {
+            self.dangling.push(Dangling { source, value });
+        }
+    }
+
     fn note(&mut self, source: u64, target: u64) {
         self.count += 1;
         self.checksum = self.checksum.wrapping_add(source.wrapping_mul(31).wrapping_add(target));

@@ -73,7 +73,8 @@ struct Directory {
 /// Objects between two samples.
 const SAMPLE: usize = 64;
 
-const DIRECTORY_SIZE: u64 = 1 << 16;
+/// The GC reserves 256 GB for regions of 4 MB and has frozen objects elsewhere (gcconfig.h): steps stay well below a region then.
+const DIRECTORY_SIZE: u64 = 1 << 19;
 
 impl Directory {
     fn new(spans: &[Span]) -> Self {
@@ -95,7 +96,8 @@ impl Directory {
         Self { base, shift, first_span }
     }
 
-    #[inline]
+    #[inline(always)] // as `index_of`
+    #[allow(clippy::inline_always)]
     fn span(&self, spans: &[Span], address: u64) -> Option<usize> {
         let step = usize::try_from(address.wrapping_sub(self.base) >> self.shift).ok()?;
         let mut index = *self.first_span.get(step)? as usize;
@@ -170,7 +172,8 @@ impl Table {
     }
 
     /// Index of the object that begins at `address`, [`NONE`] if none does.
-    #[inline]
+    #[inline(always)] // once for each reference of the heap
+    #[allow(clippy::inline_always)]
     #[must_use]
     pub fn index_of(&self, address: u64) -> u32 {
         let Some(span) = self.directory.span(&self.spans, address) else { return NONE };
@@ -225,14 +228,26 @@ impl Table {
     #[must_use]
     pub fn objects(&self, start: u32, stop: u32) -> Objects<'_> {
         let stop = stop.min(u32::try_from(self.len()).unwrap_or(NONE));
-        if start >= stop {
-            return Objects { table: self, index: stop, stop, span: 0, cell: 0, bits: 0 };
+        let mut objects = Objects {
+            table: self,
+            index: start.min(stop),
+            stop,
+            span: 0,
+            cell: 0,
+            bits: 0,
+            base: 0,
+            next_span_cell: 0,
+        };
+        if start < stop {
+            let address = self.address_of(start);
+            objects.enter(self.spans.partition_point(|span| span.first <= start) - 1);
+            let cells = (address - objects.base) >> 9;
+            objects.cell += usize::try_from(cells).unwrap_or(usize::MAX);
+            objects.base += cells << 9;
+            objects.bits =
+                self.cells[objects.cell].bits() & (u64::MAX << ((address >> 3).wrapping_sub(objects.base >> 3) & 63));
         }
-        let span = self.spans.partition_point(|span| span.first <= start) - 1;
-        let bit = (self.address_of(start) - self.spans[span].start) >> 3;
-        let cell = self.spans[span].cell + (bit >> 6) as usize;
-        let bits = self.cells[cell].bits() & (u64::MAX << (bit & 63));
-        Objects { table: self, index: start, stop, span, cell, bits }
+        objects
     }
 
     /// Type index of an object. `index` must be below `len`.
@@ -264,7 +279,21 @@ pub struct Objects<'a> {
     stop: u32,
     span: usize,
     cell: usize,
+    /// Bits of the cell that are still to come.
     bits: u64,
+    /// Address of the cell's first bit.
+    base: u64,
+    /// Where the next span begins.
+    next_span_cell: usize,
+}
+
+impl Objects<'_> {
+    /// Go to the first cell of a span.
+    fn enter(&mut self, span: usize) {
+        let Some(entered) = self.table.spans.get(span) else { return };
+        (self.span, self.cell, self.base) = (span, entered.cell, entered.start);
+        self.next_span_cell = self.table.spans.get(span + 1).map_or(usize::MAX, |next| next.cell);
+    }
 }
 
 impl Iterator for Objects<'_> {
@@ -278,14 +307,14 @@ impl Iterator for Objects<'_> {
         while self.bits == 0 {
             self.cell += 1;
             self.bits = self.table.cells.get(self.cell)?.bits();
-            while self.table.spans.get(self.span + 1).is_some_and(|next| next.cell <= self.cell) {
-                self.span += 1;
+            if self.cell == self.next_span_cell {
+                self.enter(self.span + 1);
+            } else {
+                self.base += 512;
             }
         }
-        let span = &self.table.spans[self.span];
-        let bit = u64::from(self.bits.trailing_zeros());
+        let address = self.base + (u64::from(self.bits.trailing_zeros()) << 3);
         self.bits &= self.bits - 1;
-        let address = span.start + (((self.cell - span.cell) as u64) << 9) + (bit << 3);
         let index = self.index;
         self.index += 1;
         Some((index, address))
