@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from heaphound.errors import LayoutError
+from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.handles import HandleTable, read_handle_table
 from heaphound.runtime.heap import GCHeap, read_heap
 from heaphound.runtime.modules import ModuleList, read_module_list
@@ -43,6 +44,11 @@ class CheckSubject:
     def types(self) -> TypeSystem:
         """The type system."""
         return TypeSystem(self.runtime, self.modules.modules)
+
+    @cached_property
+    def code(self) -> CodeLocator:
+        """From addresses of code to methods."""
+        return CodeLocator(self.runtime, self.types)
 
     @cached_property
     def core_library(self) -> int:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from heaphound.errors import LayoutError
 from heaphound.runtime.check_subject import CheckSubject, expect
-from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
 from heaphound.runtime.statics import static_storages
 from heaphound.runtime.typedesc import array_method_table
@@ -73,11 +72,11 @@ def check_field_names(subject: CheckSubject) -> None:
     for name, layout_type in WITH_KNOWN_FIELDS.items():
         table = subject.types.well_known(name)
         fields = {field.name: field.offset for field in subject.types.type(table).own_fields if not field.is_static} if table else {}
-        for field, layout_field in subject.layout.types[layout_type].fields.items():
-            offset = fields.get(field)
-            agrees = offset is None or offset in (layout_field.offset, layout_field.offset - POINTER_BYTES)
+        for field in subject.layout.types[layout_type].fields:
+            offset, known = fields.get(field), subject.layout.offset(layout_type, field)
+            agrees = offset is None or offset == known - POINTER_BYTES
             expect(not table or offset is not None, f"field names: {layout_type} has no field {field}")
-            expect(agrees, f"field offsets: {layout_type}.{field} is at {offset}, not {layout_field.offset}")
+            expect(agrees, f"field offsets: {layout_type}.{field} is at {offset}, not {known}")
 
 
 def check_known_statics(subject: CheckSubject) -> None:
@@ -114,7 +113,7 @@ def check_current_threads(subject: CheckSubject) -> None:
 
 def check_methods(subject: CheckSubject) -> None:
     """The first methods of each heap of JIT code have names."""
-    locator = CodeLocator(subject.runtime, subject.types)
+    locator = subject.code
     kind: NibbleMapKind = "constant-time" if subject.layout.contract("NibbleMap") == "constant-time" else "linear"
     found = 0
     for section in locator.sections:

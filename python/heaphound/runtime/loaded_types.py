@@ -57,12 +57,12 @@ class LoadedTypes:
         if not self._layout.has("Module", "AvailableTypeParams"):
             return
         table = self._memory.pointer(module.address + self._layout.offset("Module", "AvailableTypeParams"))
-        for handle in self._handles(table, module.address) if table else ():
+        for handle in self.handles(table, module.address) if table else ():
             array = array_method_table(self._memory, self._layout, handle & ~self._desc_bit) if handle & self._desc_bit else handle
             if array is not None:
                 yield array
 
-    def _handles(self, table: int, module: int) -> Iterator[int]:
+    def handles(self, table: int, module: int) -> Iterator[int]:
         """TypeHandles in a hash table. Raises Unreadable, LimitExceeded, Malformed (a chain that is longer than the table's count)."""
         if self._memory.pointer(table + self._layout.offset("EETypeHashTable", "Module")) != module:
             raise Malformed(f"self-check EETypeHashTable.Module: the class hash table at {table:#x} is not that of module {module:#x}")

@@ -5,6 +5,13 @@ from dataclasses import dataclass
 
 from heaphound.errors import HeaphoundError
 from heaphound.runtime.check_subject import CheckSubject
+from heaphound.runtime.code_checks import (
+    check_frame_types,
+    check_internal_calls,
+    check_prepared,
+    check_stacks,
+    check_virtual_methods,
+)
 from heaphound.runtime.content_checks import (
     check_current_threads,
     check_field_names,
@@ -13,6 +20,7 @@ from heaphound.runtime.content_checks import (
     check_methods,
     check_names,
 )
+from heaphound.runtime.link_checks import check_bookkeeping, check_chunks, check_instantiations, check_loader_heaps
 from heaphound.runtime.runtime import Ability, Runtime
 from heaphound.runtime.structure_checks import (
     check_class,
@@ -50,6 +58,7 @@ CHECKS = [
     Check("heap walk", "walk of the smallest segments", (("HeapSegment", "Allocated"), ("MethodTable", "BaseSize")), check_walk),
     Check("types", "EEClass", (("MethodTable", "EEClassOrCanonMT"), ("EEClass", "MethodTable")), check_class),
     Check("types", "TypeDef", (("Module", "TypeDefToMethodTableMap"), ("ModuleLookupMap", "TableData")), check_token),
+    Check("types", "instantiations", (("Module", "AvailableTypeParams"), ("EETypeHashTable", "Count")), check_instantiations),
     Check("type names", "metadata", (("Module", "Path"),), check_metadata),
     Check("type names", "well-known types", (("Module", "TypeDefToMethodTableMap"),), check_names),
     Check("fields", "FieldDesc", (("EEClass", "FieldDescList"), ("FieldDesc", "DWord2")), check_fields),
@@ -70,6 +79,14 @@ CHECKS = [
     Check("locks", "SyncTableEntry", (("SyncTableEntry", "SyncBlock"), ("SyncBlock", "Link")), check_sync_blocks),
     Check("code", "RangeSection", (("RangeSection", "RangeBegin"), ("CodeHeapListNode", "HeaderMap")), check_code_ranges),
     Check("code", "methods", (("RealCodeHeader", "MethodDesc"), ("MethodDescChunk", "MethodTable")), check_methods),
+    Check("code", "MethodDescs of System.Object", (("EEClass", "MethodDescChunk"),), check_chunks),
+    Check("code", "virtual methods", (("MethodTable", "NumVirtuals"),), check_virtual_methods),
+    Check("code", "prepared methods", (("ReadyToRunInfo", "EntryPointToMethodDescMap"),), check_prepared),
+    Check("code", "internal calls", (("ECHash", "MethodDesc"),), check_internal_calls),
+    Check("stacks", "Frames", (("Frame", "Next"), ("Thread", "Frame")), check_frame_types),
+    Check("stacks", "walk", (("RealCodeHeader", "UnwindInfos"), ("InlinedCallFrame", "CallSiteSP")), check_stacks),
+    Check("memory map", "loader heaps", (("LoaderAllocator", "HighFrequencyHeap"), ("LoaderHeapBlock", "Next")), check_loader_heaps),
+    Check("memory map", "tables of the GC", (("GcDacVars", "BookkeepingStart"), ("CardTableInfo", "LowestAddress")), check_bookkeeping),
 ]
 
 

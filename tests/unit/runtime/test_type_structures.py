@@ -15,6 +15,8 @@ from heaphound.runtime.packed_fields import packed_field
 from heaphound.runtime.typedesc import read_typedesc
 from tests.unit.runtime.written_memory import WrittenImage, written_memory
 
+GENERIC_INSTANTIATION = 0x10  # enum_flag_GenericsMask_GenericInst of src/coreclr/vm/methodtable.h
+
 OLD, NEW = ["6.0", "8.0"], ["9.0", "10.0"]
 TABLE, CLASS, OTHER = 0x10000, 0x20000, 0x30000
 
@@ -78,7 +80,7 @@ def test_the_module_of_an_instantiation_that_lives_elsewhere(version: str, flags
     image.write(TABLE + layout.offset("MethodTable", "NumVirtuals"), virtuals.to_bytes(2, "little"))
     image.words(TABLE + layout.offset("MethodTable", "Module"), 0x111)
     image.words(TABLE + slot, 0x222)
-    generic = layout.constant("MethodTableFlags.GenericsGenericInst")
+    generic = GENERIC_INSTANTIATION
     assert tables.module(TABLE, generic) == 0x222
     assert tables.module(TABLE, 0) == 0x111  # a plain type has no such slot, whatever lies there
     assert tables.loader_module(TABLE) == 0x111
@@ -90,7 +92,7 @@ def test_the_module_is_in_the_method_table_since_9(version: str) -> None:
     image.words(TABLE + layout.offset("MethodTable", "Module"), 0x111)
     image.words(TABLE + layout.offset("MethodTable", "AuxiliaryData"), OTHER)
     image.words(OTHER + layout.offset("MethodTableAuxiliaryData", "LoaderModule"), 0x333)
-    assert tables.module(TABLE, layout.constant("MethodTableFlags.GenericsGenericInst")) == 0x111
+    assert tables.module(TABLE, GENERIC_INSTANTIATION) == 0x111
     assert tables.loader_module(TABLE) == 0x333
 
 

@@ -39,7 +39,7 @@ class MemberLists:
         redirected = kind.pointer is not None and tables.count(kind.pointer) > 0
         total = tables.count(kind.pointer if redirected and kind.pointer is not None else kind.member)
         stop = tables.row(kind.owner, owner_rid + 1)[kind.column] if owner_rid < tables.count(kind.owner) else total + 1
-        if start == stop:
+        if start == stop or start == total == 0:  # nil where metadata is being written and no member was emitted
             return range(0)
         if not 0 < start <= stop <= total + 1:
             raise Malformed(f"row {owner_rid} of {kind.owner.name} owns {kind.member.name} rows {start} to {stop - 1} of {total}")

@@ -22,7 +22,9 @@ class ILMaps:
         self._memory = locator.tables
         self._kind: BoundsKind = "packed" if runtime.layout.contract("ILMap") == "packed" else "nibbles"
         layout = runtime.layout
-        self._patchpoints = Patchpoints(layout.size("PatchpointInfo"), layout.offset("PatchpointInfo", "NumberOfLocals"))
+        self._patchpoints: Patchpoints | None = None  # before 5.0 there was no replacement on the stack
+        if layout.has("PatchpointInfo"):
+            self._patchpoints = Patchpoints(layout.size("PatchpointInfo"), layout.offset("PatchpointInfo", "NumberOfLocals"))
         self._locator = locator
         self._types = typesystem
         self._symbols = symbols

@@ -1,0 +1,135 @@
+"""Self-checks on code: what stands for a method must lead to it, and stacks must be walked to their end."""
+
+from itertools import islice
+
+from heaphound.errors import Malformed, Unreadable
+from heaphound.runtime.check_subject import CheckSubject, expect
+from heaphound.runtime.code_ranges import CodeSection
+from heaphound.runtime.gc_info.gc_info import read_gc_info
+from heaphound.runtime.prepared_code import PreparedCode
+from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.frame_types import frame_types
+from heaphound.runtime.stacks.il_maps import ILMaps
+from heaphound.runtime.stacks.walk import StackWalker
+from heaphound.runtime.symbols import SymbolStore
+from heaphound.runtime.threads import NO_FRAME
+
+SAMPLE_METHODS = 8
+SAMPLE_STACKS = 8
+SAMPLE_FRAMES = 24
+POINTER_BYTES = 8
+SLOTS_PER_CHUNK = 8  # MethodTable::VTableIndir_t of src/coreclr/vm/methodtable.h: a table of virtual methods comes in chunks of eight
+
+
+def check_virtual_methods(subject: CheckSubject) -> None:
+    """The slots of System.Object's virtual methods lead to methods of System.Object, through whatever stub stands there."""
+    memory, layout = subject.memory, subject.layout
+    table = subject.runtime.global_value("ObjectMethodTable")
+    count = min(memory.u16(table + layout.offset("MethodTable", "NumVirtuals")), SLOTS_PER_CHUNK)
+    expect(count > 0, "MethodTable.NumVirtuals: System.Object has no virtual method")
+    for slot in memory.words(memory.pointer(table + layout.size("MethodTable")), count):
+        location = subject.code.locate(slot)
+        owner = None if location is None or location.method is None else location.method.declaring_type
+        expect(owner == "System.Object", f"MethodTable: a virtual method of System.Object at {slot:#x} is one of {owner or 'no type'}")
+
+
+def check_prepared(subject: CheckSubject) -> None:
+    """Prepared methods of the core library's image lie in it and are methods of types; one that has such an image has prepared some."""
+    section = next((part for part in subject.code.sections if part.module == subject.core_library and part.kind == "ready-to-run"), None)
+    if section is None:
+        return
+    prepared, found, address = PreparedCode(subject.memory, subject.layout), 0, section.end
+    while found < SAMPLE_METHODS and (nearest := prepared.before(subject.core_library, address - 1)) is not None:
+        address, desc = nearest
+        expect(section.start <= address, f"HashMap: the prepared method {address:#x} lies outside of the core library's image")
+        expect(bool(subject.code.methods.method(desc).name), f"HashMap: the prepared method {address:#x} has no MethodDesc")
+        start = _fragment_start(prepared, subject, section, address)
+        expect(start == address, f"RUNTIME_FUNCTION: the code of the prepared method {address:#x} starts at {start or 0:#x}")
+        found += 1
+    expect(found > 0, "ReadyToRunInfo: no method of the core library is prepared")
+
+
+def _fragment_start(prepared: PreparedCode, subject: CheckSubject, section: CodeSection, address: int) -> int | None:
+    """As of PreparedCode; the address itself where the dump merely lacks pages of the image that the table lies in."""
+    try:
+        return prepared.fragment_start(subject.core_library, section.start, address)
+    except Unreadable as error:
+        if section.start <= error.address < section.end:
+            return address
+        raise
+
+
+def check_internal_calls(subject: CheckSubject) -> None:
+    """Native methods of the core library lie in the runtime, in the chain of their own hash, and are internal calls."""
+    memory, layout = subject.memory, subject.layout
+    if not layout.has_global("FCallMethods"):
+        return
+    size, found = layout.constant("FCallHashSize"), 0
+    for chain, first in enumerate(memory.words(layout.global_address("FCallMethods"), size)):
+        entry = first
+        for _ in range(2 if found < SAMPLE_METHODS else 0):
+            if not entry:
+                break
+            code = subject.pointer(entry, "ECHash", "Implementation")
+            expect(code % size == chain, f"ECHash: {code:#x} is in chain {chain} of {size}")
+            kind = subject.code.methods.method(subject.pointer(entry, "ECHash", "MethodDesc")).kind
+            expect(kind == "internal call", f"ECHash: the method at {code:#x} is no internal call but {kind}")
+            entry, found = subject.pointer(entry, "ECHash", "Next"), found + 1
+    expect(found > 0, "ECHash: the runtime knows no internal call")
+
+
+def check_frame_types(subject: CheckSubject) -> None:
+    """Each class of Frame has a mark of its own: two with one mark are a table that has moved."""
+    layout = subject.layout
+    names = [name.removeprefix("VTableIndex.") for name in layout.constants if name.startswith("VTableIndex.")]
+    addresses = {layout.global_address(f"{name}VTable") for name in names if layout.has_global(f"{name}VTable")}
+    expect(len(addresses) == len(names), f"VTableIndex: {len(names)} classes of Frames have {len(addresses)} vtables")
+    known = frame_types(layout)
+    for thread in subject.threads:
+        frame, left = thread.frame or 0, SAMPLE_FRAMES
+        while frame not in NO_FRAME and left:
+            identity = subject.memory.pointer(frame)
+            expect(identity in known, f"Frame: {frame:#x} of thread {thread.managed_id} is of no known class: {identity:#x}")
+            following = subject.pointer(frame, "Frame", "Next")
+            expect(following in NO_FRAME or following > frame, f"Frame.Next: {following:#x} does not lie above {frame:#x}")
+            frame, left = following, left - 1
+
+
+def check_stacks(subject: CheckSubject) -> None:
+    """Most stacks are walked to their end, most Frames tell what they have to, and what code says of itself fits it.
+
+    A thread that was stopped in a prologue, or whose stack is damaged, may end early: so a kind of trouble counts where it is the rule.
+    """
+    walker = StackWalker(subject.runtime, subject.code)
+    maps = ILMaps(subject.runtime, subject.code, subject.types, SymbolStore(()))
+    outcomes: dict[str, list[str | None]] = {}
+    seen: set[int] = set()
+    for thread in [thread for thread in subject.threads if thread.alive and thread.os_id is not None][:SAMPLE_STACKS]:
+        end: str | None = None
+        for frame in islice(walker.walk(thread), SAMPLE_FRAMES):
+            if isinstance(frame, StackEnd):
+                end = frame.reason
+            elif isinstance(frame, ExplicitFrame):
+                outcomes.setdefault(frame.frame_type, []).append(frame.problem)
+            elif frame.code.start not in seen:
+                seen.add(frame.code.start)
+                outcomes.setdefault(f"{frame.code.kind} code", []).append(_code_problem(subject, maps, frame))
+        outcomes.setdefault("stacks", []).append(end)
+    for what, problems in outcomes.items():
+        failed = [problem for problem in problems if problem is not None]
+        expect(2 * len(failed) <= len(problems), f"{what}: {len(failed)} of {len(problems)} cannot be read: {failed[0] if failed else ''}")
+
+
+def _code_problem(subject: CheckSubject, maps: ILMaps, frame: ManagedFrame) -> str | None:
+    code = frame.code
+    if code.problem is not None:
+        return code.problem
+    try:
+        info = read_gc_info(subject.memory, code.gc_info, subject.layout.constant("GCInfoVersion"), subject.runtime.core.machine)
+        if code.kind == "jit":
+            maps.map_of(code)
+    except (Malformed, Unreadable) as error:
+        return str(error)
+    if not code.fragment_end - code.start <= info.header.code_length or frame.native_offset > info.header.code_length:
+        return f"GcInfo says that the code at {code.start:#x} has {info.header.code_length} bytes"
+    return None
