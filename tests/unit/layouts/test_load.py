@@ -13,7 +13,7 @@ from heaphound.layouts.descriptor import Descriptor
 from heaphound.layouts.load import layout_file, parse_layout_file, supported_versions, with_descriptor
 from heaphound.layouts.schema import Field, TypeLayout
 
-VERSIONS = ["3.1", "6.0", "8.0", "9.0", "10.0"]
+VERSIONS = ["3.0", "3.1", "6.0", "8.0", "9.0", "10.0"]
 
 
 def text_of(version: str) -> str:
@@ -29,7 +29,7 @@ def test_a_file_serves_every_build_of_its_version(version: str) -> None:
     found = layout_file(f"{version}.37", "x64", "abc")
     assert found.layout.version == version
     assert found.layout.origin("MethodTable", "BaseSize") == "layout file"
-    assert found.dac_table.entry_bytes == (4 if version in ("3.1", "6.0") else 8)
+    assert found.dac_table.entry_bytes == (4 if version in ("3.0", "3.1", "6.0") else 8)
 
 
 def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
@@ -44,7 +44,7 @@ def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
 def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, architecture: str) -> None:
     with pytest.raises(UnsupportedRuntime) as error:
         layout_file(version, architecture, "0123abcd")
-    for part in (version, architecture, "0123abcd", "3.1, 6.0, 8.0, 9.0, 10.0", "CONTRIBUTING.md"):
+    for part in (version, architecture, "0123abcd", "3.0, 3.1, 6.0, 8.0, 9.0, 10.0", "CONTRIBUTING.md"):
         assert part in str(error.value)
 
 
