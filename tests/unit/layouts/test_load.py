@@ -10,7 +10,7 @@ import pytest
 
 from heaphound.errors import LayoutError, UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor
-from heaphound.layouts.load import layout_file, parse_layout_file, supported_versions, with_descriptor
+from heaphound.layouts.load import layout_file, parse_layout_file, product_version, supported_versions, with_descriptor
 from heaphound.layouts.schema import Field, TypeLayout
 
 VERSIONS = ["3.0", "3.1", "6.0", "8.0", "9.0", "10.0"]
@@ -30,6 +30,13 @@ def test_a_file_serves_every_build_of_its_version(version: str) -> None:
     assert found.layout.version == version
     assert found.layout.origin("MethodTable", "BaseSize") == "layout file"
     assert found.dac_table.entry_bytes == (4 if version in ("3.0", "3.1", "6.0") else 8)
+
+
+def test_versions_of_images_are_the_products_but_for_coreclr_before_5() -> None:
+    """Version texts of libcoreclr.so of 9.0.11 and 3.1.2, and of libhostpolicy.so of 3.1.2."""
+    assert product_version(9, 0, 1125) == "9.0.11"
+    assert product_version(4, 700, 20) is None
+    assert product_version(3, 100, 220) == "3.1.2"
 
 
 def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
