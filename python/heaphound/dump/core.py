@@ -89,5 +89,5 @@ def open_core(path: str | Path, *, progress: Progress = silent, cache_directory:
         process=notes.process,
         signal=notes.signal,
         truncation=find_truncation(image),
-        writer=find_writer(image, notes.order, notes.files),
+        writer=find_writer(image, notes.order, notes.files, [thread.stack_pointer for thread in notes.threads]),
     )

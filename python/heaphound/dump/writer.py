@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # createdump adds a page of its own at this address, which no process can map
 # (src/coreclr/debug/createdump/specialdiaginfo.h; from .NET 7 on).
 DIAGNOSTIC_PAGE = 0x7FFFFFF10000
+_UNUSED_STACK = 32 << 10  # bytes below the stack pointer: past the red zone and what createdump rounds to pages
 _DIAGNOSTIC_SIGNATURE = b"DIAGINFOHEADER"
 
 
@@ -33,15 +34,15 @@ class Writer:
         return self.program if self.mode is None else f"{self.program} ({self.mode})"
 
 
-def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[MappedFile]) -> Writer:
+def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[MappedFile], stack_pointers: Sequence[int] = ()) -> Writer:
     """Judge by createdump's own page, else by the order of the notes, which each writer fixes in its source."""
     if image.readable_bytes(DIAGNOSTIC_PAGE, 16) == 16 and image.read(DIAGNOSTIC_PAGE, 14) == _DIAGNOSTIC_SIGNATURE:
-        mode, why = _createdump_mode(image, files)
+        mode, why = _createdump_mode(image, files, stack_pointers)
         return Writer("createdump", mode, f"its diagnostics page is there; {why}")
     kinds = [kind for owner, kind in order if owner == "CORE"]
     if kinds[:3] == [NT_PRPSINFO, NT_AUXV, NT_FILE]:
         # dumpwriter.cpp: process info, auxv, mapped files, then the threads
-        mode, why = _createdump_mode(image, files)
+        mode, why = _createdump_mode(image, files, stack_pointers)
         return Writer("createdump", mode, f"the notes are in createdump's order; {why}")
     if kinds[:2] == [NT_PRSTATUS, NT_PRPSINFO] and NT_SIGINFO in kinds[2:4]:
         return Writer("kernel", None, "the notes are in the order of fs/binfmt_elf.c")
@@ -50,8 +51,11 @@ def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[
     return Writer("unknown", None, "the order of the notes is that of no known writer")
 
 
-def _createdump_mode(image: Image, files: Sequence[MappedFile]) -> tuple[str | None, str]:
-    """Full: libcoreclr is there byte by byte. Heap: not that, but whole heaps of malloc, which the smaller modes cut to single pages."""
+def _createdump_mode(image: Image, files: Sequence[MappedFile], stack_pointers: Sequence[int]) -> tuple[str | None, str]:
+    """Full: libcoreclr is there byte by byte. Heap: not that, but whole heaps of malloc, which the smaller modes cut to single pages.
+
+    Where no heap of malloc shows, stacks do: the smaller modes hold only their used part, all others the mappings that they lie in.
+    """
     mappings = [file for file in files if file.path.rsplit("/", 1)[-1] == "libcoreclr.so"]
     if not mappings:
         return None, "no libcoreclr.so is mapped, so its mode does not show"
@@ -62,6 +66,8 @@ def _createdump_mode(image: Image, files: Sequence[MappedFile]) -> tuple[str | N
         return "full", "all mapped bytes of libcoreclr.so are there"
     found = f"of libcoreclr.so {present} of {size} bytes are there"
     heaps = find_arena_heaps(Memory(image), resident)
+    if not heaps and stack_pointers and not any(resident.covers(sp - _UNUSED_STACK, sp - _UNUSED_STACK + 1) for sp in stack_pointers):
+        return "mini", f"{found}, and nothing below the stack pointers of its threads"
     if not heaps:
         return None, f"{found}, and malloc's arenas, by which the smaller modes differ, are not found"
     whole = sum(resident.covers(heap.start, heap.end) for heap in heaps)
