@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.heap import generation_sizes
+from heaphound.answers.lacking import lacking
 from heaphound.answers.memory import memory_result
 from heaphound.answers.naming import Naming
 from heaphound.answers.runtime_ranges import account_for
@@ -19,11 +20,15 @@ TOP_TYPES = 15
 
 
 def analyze(session: Session) -> Answer[AnalyzeResult]:
-    """The whole hunt: walk, graph, dominators, rules, verdict. A heap that was not walked whole never gives "no-leak"."""
+    """The whole hunt: walk, graph, dominators, rules, verdict.
+
+    A heap that was not walked whole never gives "no-leak", nor one whose names or sources of roots the dump lacks.
+    """
     diagnosis = diagnose(session.subject, RULES, session.progress)
     coverage = replace(heap_coverage(session, roots=True), skipped_rules=diagnosis.skipped)
     space, missing = account_for(session)
-    incomplete = bool(coverage.gaps) or coverage.walked_bytes != coverage.heap_bytes
+    unwalked = bool(coverage.gaps) or coverage.walked_bytes != coverage.heap_bytes
+    incomplete = unwalked or session.gc_heap.collecting or bool(session.incomplete) or bool(lacking(session))
     result = AnalyzeResult(
         verdict="unclear" if diagnosis.verdict == "no-leak" and incomplete else diagnosis.verdict,
         findings=diagnosis.findings,

@@ -1,0 +1,49 @@
+"""What the file as a whole lacks, by name, and how to get it: said beside every answer that rests on the heap."""
+
+from heaphound.errors import HeaphoundError
+from heaphound.session import Session
+
+NAMES_SHOWN = 3
+_MINI = (
+    "createdump wrote only stacks and what they need (normal or triage): the heap is not in this file; "
+    "take the dump with createdump --withheap or --full (DOTNET_DbgMiniDumpType=2 or 4)"
+)
+
+
+def lacking(session: Session) -> tuple[str, ...]:
+    """One sentence for each thing that keeps answers from being whole; empty for a dump that has all. Reads the list of modules."""
+    found = [_MINI] if session.core.writer.mode == "mini" else []
+    found += _modules(session)
+    return tuple(found)
+
+
+def _modules(session: Session) -> list[str]:
+    """The loaded assemblies without metadata. A list of modules that cannot be read is the business of those who need it."""
+    try:
+        listed = session.module_list
+    except HeaphoundError as error:
+        return [f"the list of loaded assemblies cannot be read, so types have no names: {error}"]
+    found = []
+    if listed.gaps:
+        found.append(f"{len(listed.gaps)} loaded assemblies cannot be read, the first: {listed.gaps[0].reason}")
+    emitted = [module for module in listed.modules if module.metadata is None and module.path is None]
+    if emitted:
+        reason = emitted[0].metadata_missing
+        found.append(f"the metadata of {len(emitted)} assemblies made or loaded in memory cannot be read: {reason}")
+    without = [module for module in listed.modules if module.metadata is None and module.path is not None]
+    if without and session.runtime.single_file:
+        found.append(
+            f"the metadata of {len(without)} of {len(listed.modules)} assemblies is not in the dump: types and fields have no names; "
+            f"give the directory of {session.runtime.module.path}, which holds them, with --binaries"
+        )
+    elif without:
+        found.append(_absent_files([str(module.path) for module in without], len(listed.modules)))
+    return found
+
+
+def _absent_files(paths: list[str], assemblies: int) -> str:
+    more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
+    return (
+        f"the metadata of {len(paths)} of {assemblies} assemblies is neither in the dump nor at their paths here "
+        f"({', '.join(paths[:NAMES_SHOWN])}{more}): their types and fields have no names; give the directory of the files with --binaries"
+    )
