@@ -1,8 +1,9 @@
-"""Find g_dacTable where no symbol leads to it: .NET Core 3.x does not export it, and Microsoft's builds come without symbols.
+"""Find g_dacTable where no symbol leads to it: .NET Core 3.x does not export it, and a kernel's core lacks the images' symbol tables.
 
-The table lies in .bss and is filled when the runtime starts: u32 offsets of the runtime's variables from the image base
-(src/inc/dacvars.h of 3.1, whose order is the same from 3.0.0 to 3.1.32). One of the variables points to GcDacVars, which looks like
-nothing else; its offset from the base then stands in the table, at a place that the layout knows.
+Up to 7 the table lies in .bss and is filled when the runtime starts: u32 offsets of the runtime's variables from the image base
+(src/inc/dacvars.h of 3.1, whose order is the same from 3.0.0 to 3.1.32). From 8 on it is constant data that the loader relocates: whole
+addresses. One of the variables points to GcDacVars, which looks like nothing else; it then stands in the table, at a place that the layout
+knows.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from heaphound.layouts.load import LayoutFile
 from heaphound.runtime.gc_variables import looks_like_gc_variables
 
 _OFFSET_BYTES = 4
+_ENTRY_TYPES = {4: "<u4", 8: "<u8"}
 _LOWEST_POINTER = 0x10000
 _MAJOR_MASK = np.uint64(0xFFFFFFFFFFFF0000)  # version bytes and padding in front of GenerationSize
 _LARGEST_GENERATION = np.uint64(4096)
@@ -25,7 +27,7 @@ _LARGEST_GENERATION = np.uint64(4096)
 
 def searchable(module: ElfModule, source: LayoutFile) -> bool:
     """Whether the table of this version can be found by search, and the dump has the image's headers, which say where its memory ends."""
-    return source.dac_table.entry_bytes == _OFFSET_BYTES and module.headers is not None
+    return source.dac_table.entry_bytes in _ENTRY_TYPES and module.headers is not None
 
 
 def find_dac_table(core: Core, module: ElfModule, source: LayoutFile) -> int:
@@ -37,23 +39,24 @@ def find_dac_table(core: Core, module: ElfModule, source: LayoutFile) -> int:
     if module.headers is None:
         raise Unreadable(module.base, 64)
     end = module.base + module.headers.span_bytes
-    parts = list(_writable(core, module.base, end))
-    for variable in _variables(core, source, parts):
-        offset = np.uint32(variable - module.base)
-        for start, raw in parts:
-            words = np.frombuffer(raw, "<u4", len(raw) // _OFFSET_BYTES)
-            for place in np.flatnonzero(words == offset).tolist():
-                table = start + _OFFSET_BYTES * (place - shape.globals["GcDacVars"][0])
-                if _is_table(core, table, shape.entry_count, module.headers.span_bytes):
+    low = 0 if shape.entry_bytes == _OFFSET_BYTES else module.base
+    for variable in _variables(core, source, list(_resident(core, module.base, end, PF_WRITE))):
+        entry = variable - module.base + low
+        where = PF_WRITE if shape.entry_bytes == _OFFSET_BYTES else 0  # code and relocations hold the same numbers as offsets by chance
+        for start, raw in _resident(core, module.base, end, where):
+            words = np.frombuffer(raw, _ENTRY_TYPES[shape.entry_bytes], len(raw) // shape.entry_bytes)
+            for place in np.flatnonzero(words == entry).tolist():
+                table = start + shape.entry_bytes * (place - shape.globals["GcDacVars"][0])
+                if _is_table(core, table, source, low, low + module.headers.span_bytes):
                     return table
     raise LayoutError("self-check g_dacTable: nothing in the image's memory looks like it")
 
 
-def _writable(core: Core, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """(address, bytes) of what the dump holds of the image's writable memory; .bss, which belongs to no file, is part of it."""
+def _resident(core: Core, start: int, end: int, wanted_flags: int) -> Iterator[tuple[int, bytes]]:
+    """(address, bytes) of what the dump holds of the image's memory with these flags; .bss, which belongs to no file, is part of it."""
     for address, size, _, _, flags in core.image.segments:
         low, high = max(start, address), min(end, address + size)
-        if flags & PF_WRITE and low < high:
+        if flags & wanted_flags == wanted_flags and low < high:
             try:
                 yield low, core.memory.bytes(low, high - low)
             except Unreadable:  # a truncated dump: the rest is searched all the same
@@ -74,10 +77,13 @@ def _variables(core: Core, source: LayoutFile, parts: list[tuple[int, bytes]]) -
                 yield start + 8 * row
 
 
-def _is_table(core: Core, address: int, count: int, span_bytes: int) -> bool:
-    """Whether all entries are offsets inside the image and most are not empty."""
+def _is_table(core: Core, address: int, source: LayoutFile, low: int, high: int) -> bool:
+    """Whether all entries lie inside the image and most are not empty."""
+    shape = source.dac_table
     try:
-        entries = np.frombuffer(core.memory.bytes(address, _OFFSET_BYTES * count), "<u4")
+        raw = core.memory.bytes(address, shape.entry_bytes * shape.entry_count)
     except Unreadable:
         return False
-    return bool((entries < span_bytes).all()) and int((entries != 0).sum()) > count // 2
+    entries = np.frombuffer(raw, _ENTRY_TYPES[shape.entry_bytes])
+    filled = entries[entries != 0]
+    return len(filled) > shape.entry_count // 2 and bool(((filled >= low) & (filled < high)).all())

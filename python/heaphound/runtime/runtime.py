@@ -114,7 +114,7 @@ def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[
     if address is None:
         raise LayoutError(
             f"{core.path}: the dump lacks the symbol table of {found.module.path} (or it does not export g_dacTable); "
-            "give the image with --binaries"
+            f"give the directory of that file (build-id {found.module.build_id or 'unknown'}) with --binaries"
         )
     shape = source.dac_table
     try:
@@ -133,6 +133,8 @@ def _dac_table(core: Core, source: LayoutFile, found: FoundRuntime) -> int | Non
     try:
         return find_dac_table(core, found.module, source)
     except LayoutError as error:
+        if source.dac_table.entry_bytes == 8:
+            return None  # these versions export it: it is the dump that lacks pages, not the layout that is wrong
         raise UnsupportedRuntime(_refusal(found, source, error)) from error
 
 
