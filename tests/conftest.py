@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.cache import cache_directory
 from tests.lab.dumps import LabDump, Recipe, make_dump
+from tests.lab.kinds import compiled_program, gcore_program, kernel_writes_cores_here
 from tests.lab.oracle import golden_dump, oracle_program
 
 GOLDEN_DUMP = "zoo-8.0.0"
@@ -18,6 +19,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "oracle: asks the oracle, a tool that is not part of this repository; selected where it is found")
     config.addinivalue_line("markers", "golden: needs the golden dumps, not part of this repository; selected where they are found")
+    config.addinivalue_line("markers", "gcore: needs gdb's gcore; selected where it is installed")
+    config.addinivalue_line("markers", "kernel_core: needs a kernel that writes cores into the working directory; selected where it does")
+    config.addinivalue_line("markers", "single_file: needs compiled programs that are not part of this repository; selected where found")
+
+
+def _absent() -> set[str]:
+    """Markers whose tools are not on this machine."""
+    found = {
+        "oracle": oracle_program() is not None,
+        "golden": golden_dump(GOLDEN_DUMP) is not None,
+        "gcore": gcore_program() is not None,
+        "kernel_core": kernel_writes_cores_here(),
+        "single_file": compiled_program("single-file") is not None and gcore_program() is not None,
+    }
+    return {name for name, here in found.items() if not here}
 
 
 def pytest_report_header() -> list[str]:
@@ -25,12 +41,18 @@ def pytest_report_header() -> list[str]:
         "live" if oracle_program() else "not found: tests marked `oracle` are left out, the answers recorded for the sample are compared"
     )
     golden = "found" if golden_dump(GOLDEN_DUMP) else "not found: the tests marked `golden` are left out"
-    return [f"test cache: {cache_directory()}", f"oracle: {oracle}", f"golden dumps: {golden}"]
+    reasons = {
+        "gcore": "gcore (gdb) is not installed",
+        "kernel_core": "crashes leave no core in the working directory (/proc/sys/kernel/core_pattern, ulimit -Hc)",
+        "single_file": "the single-file and Native AOT programs, or gcore, are not here",
+    }
+    left_out = [f"left out: tests marked `{name}`: {reasons[name]}" for name in sorted(_absent() & reasons.keys())]
+    return [f"test cache: {cache_directory()}", f"oracle: {oracle}", f"golden dumps: {golden}", *left_out]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what compares with tools that are not here; the head of the run says so, and the closing line counts them as deselected."""
-    absent = {name for name, found in (("oracle", oracle_program()), ("golden", golden_dump(GOLDEN_DUMP))) if found is None}
+    absent = _absent()
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

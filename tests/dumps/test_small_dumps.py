@@ -1,0 +1,55 @@
+"""createdump --normal and --triage: threads and stacks are there, the heap is not, and every answer says so."""
+
+import pytest
+
+import heaphound
+from heaphound.errors import HeaphoundError
+from tests.lab.dumps import zoo
+from tests.lab.kinds import Kind, make_kinds
+
+SMALL: list[tuple[str, Kind]] = [("6.0.6", "normal"), ("8.0.4", "normal"), ("9.0.11", "triage"), ("10.0.11", "normal")]
+VERBS = ("heap", "types", "objects", "retained", "statics", "handles", "modules", "threads", "locks", "exceptions", "roots", "verify")
+
+
+@pytest.fixture(scope="module", params=SMALL, ids="-".join)
+def small(request: pytest.FixtureRequest) -> tuple[heaphound.Dump, heaphound.Dump]:
+    """The small dump, and the full one of the same process."""
+    runtime, kind = request.param
+    cores = make_kinds(zoo(runtime), ("full", kind)).cores
+    return heaphound.open(str(cores[kind])), heaphound.open(str(cores["full"]))
+
+
+def test_the_kind_is_known_and_the_remedy_named(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    dump, _ = small
+    answer = dump.info()
+    assert answer.dump.kind == "createdump (mini)"
+    assert any("--withheap" in note for note in answer.coverage.notes)
+    assert {ability.name for ability in answer.result.abilities if ability.state == "unavailable"} >= {"heap walk", "types", "statics"}
+
+
+def test_threads_are_those_of_the_full_dump(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    dump, whole = small
+    expected = [(row.managed_id, row.os_id, row.state) for row in whole.threads().result.threads]
+    assert [(row.managed_id, row.os_id, row.state) for row in dump.threads().result.threads] == expected
+    assert len(expected) >= 7
+
+
+def test_no_verdict_on_a_heap_that_is_not_there(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    dump, _ = small
+    answer = dump.analyze()
+    assert answer.result.verdict == "unclear"
+    assert answer.coverage.walked_bytes < answer.coverage.heap_bytes / 4
+    assert not answer.coverage.complete
+    assert any("the heap is not in this file" in note for note in answer.coverage.notes)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_answers_in_part_and_says_so_or_refuses(small: tuple[heaphound.Dump, heaphound.Dump], verb: str) -> None:
+    dump, _ = small
+    try:
+        coverage = getattr(dump, verb)().coverage
+    except HeaphoundError as error:
+        said = [str(error)]
+    else:
+        said = [*coverage.gaps, *coverage.incomplete_roots, *coverage.notes]
+    assert said or verb in ("threads", "modules", "locks")
