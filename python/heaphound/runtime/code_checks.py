@@ -81,6 +81,8 @@ def check_internal_calls(subject: CheckSubject) -> None:
 def check_frame_types(subject: CheckSubject) -> None:
     """Each class of Frame has a mark of its own: two with one mark are a table that has moved."""
     layout = subject.layout
+    indices = [layout.constant(name) for name in layout.constants if name.startswith("VTableIndex.")]
+    expect(len(set(indices)) == len(indices), "VTableIndex: two classes of Frames have one place")
     names = [name.removeprefix("VTableIndex.") for name in layout.constants if name.startswith("VTableIndex.")]
     addresses = {layout.global_address(f"{name}VTable") for name in names if layout.has_global(f"{name}VTable")}
     expect(len(addresses) == len(names), f"VTableIndex: {len(names)} classes of Frames have {len(addresses)} vtables")
