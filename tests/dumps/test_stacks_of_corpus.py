@@ -7,26 +7,41 @@ import random
 
 import pytest
 
-from tests.lab.corpus import BUILDS, Run, compare_run
+from tests.lab.corpus import BUILDS, SETTINGS, Run, compare_run
 from tests.lab.runtimes import VERSIONS
-from tests.lab.stack_agreement import StackDifference
+from tests.lab.stack_agreement import Agreement, StackDifference
+
+NONVOLATILE = ("rbx", "rbp", "r12", "r13", "r14", "r15")
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("runtime", VERSIONS)
-def test_stopped_anywhere(runtime: str, build: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_stopped_anywhere(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     chance = random.Random()
-    run = Run(runtime, build, "default", chance.randrange(1, 100_000), 8, filters=not runtime.startswith("10."))
-    found = compare_run(run, tmp_path_factory.mktemp("corpus"), chance)
-    print(f"{run}: {found}")
-    for line in found.lines():
-        print(line)
-    assert [difference for difference in found.differences if not wavers(runtime, difference)] == []
+    found = Agreement()
+    for _ in range(4):  # the oracle cannot answer about every core: a collection moved objects just then, an exception had no type yet
+        run = Run(
+            runtime,
+            chance.choice(BUILDS),
+            chance.choice(list(SETTINGS)),
+            chance.randrange(1, 100_000),
+            8,
+            filters=not runtime.startswith("10."),
+        )
+        found = compare_run(run, tmp_path_factory.mktemp("corpus"), chance)
+        print(f"{run}: {found}")
+        for line in found.lines():
+            print(line)
+        if found.roots:
+            break
+    assert [difference for difference in found.differences if not known(difference)] == []
     assert found.threads > 8
     assert found.agreed_frames == found.frames > 100
 
 
-def wavers(runtime: str, difference: StackDifference) -> bool:
-    """9.0: which frames count as left by an exception, the oracle tells differently each time it is asked (docs/stack-agreement.md)."""
-    return runtime.startswith("9.") and difference.what == "root" and difference.dispatching
+def known(difference: StackDifference) -> bool:
+    """What remains by docs/stack-agreement.md: the oracle leaves out frames that an exception in flight has passed, wrongly or differently
+    each time it is asked; and registers that native code of the runtime saved before it called back into managed code."""
+    if difference.what != "root":
+        return False
+    return difference.dispatching or (difference.side == "ours" and difference.slot in NONVOLATILE)

@@ -18,12 +18,13 @@ class StackDifference:
     slot: str = ""
     """Of a root: its address, or the register."""
     dispatching: bool = False
-    """Whether an exception is being handled on its thread."""
+    """Whether its thread has an exception in flight or handles one."""
 
     @property
     def category(self) -> str:
         """Differences of one kind."""
-        return f"{self.what} only {self.side}: {re.sub('0x[0-9a-f]+', '', self.place)}"
+        when = " while an exception is handled" if self.dispatching else ""
+        return f"{self.what}{when} only {self.side}: {re.sub('0x[0-9a-f]+', '', self.place)}"
 
 
 @dataclass
