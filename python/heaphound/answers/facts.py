@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from heaphound.address import Address
-from heaphound.answers.lacking import lacking
+from heaphound.answers.lacking import lacking, other_runtimes
 from heaphound.errors import HeaphoundError
 from heaphound.results.answer import Coverage, DumpFacts, Gap
 from heaphound.session import Session
@@ -59,5 +59,5 @@ def heap_coverage(session: Session, *, roots: bool = False, notes: tuple[str, ..
         walked_bytes=table.walked_bytes + table.hole_bytes,
         gaps=tuple(gaps),
         incomplete_roots=session.roots.incomplete if roots else (),
-        notes=(*notes, *lacking(session)),
+        notes=(*notes, *other_runtimes(session), *lacking(session)),
     )

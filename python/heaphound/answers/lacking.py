@@ -1,5 +1,6 @@
 """What the file as a whole lacks, by name, and how to get it: said beside every answer that rests on the heap."""
 
+from heaphound.dump.elf_modules import elf_modules
 from heaphound.errors import HeaphoundError
 from heaphound.session import Session
 
@@ -15,6 +16,13 @@ def lacking(session: Session) -> tuple[str, ...]:
     found = [_MINI] if session.core.writer.mode == "mini" else []
     found += _modules(session)
     return tuple(found)
+
+
+def other_runtimes(session: Session) -> tuple[str, ...]:
+    """A sentence where the process has more than one CoreCLR loaded: every answer is about one."""
+    taken = session.runtime.module
+    others = [module.path for module in elf_modules(session.core) if module.name == "libcoreclr.so" and module.base != taken.base]
+    return (f"the process has another runtime loaded, {', '.join(others)}: all answers are about {taken.path}",) if others else ()
 
 
 def _modules(session: Session) -> list[str]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from heaphound.dump.core import Core
 from heaphound.dump.elf_modules import ElfModule
 from heaphound.dump.memory import Memory
-from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable, UnsupportedRuntime
+from heaphound.errors import HeaphoundError, LayoutError, Malformed, RuntimeNotFound, Unreadable, UnsupportedRuntime
 from heaphound.layouts.descriptor import read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
 from heaphound.layouts.schema import Layout
@@ -91,6 +91,10 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
         check_free_object(core.memory, layout)
         check_string(core.memory, layout)
     except LayoutError as error:
+        if _never_started(core.memory, layout):
+            raise RuntimeNotFound(
+                f"{core.path}: {found.module.path} (.NET {found.version}) is loaded and was never started: there are no managed objects"
+            ) from error
         raise UnsupportedRuntime(_refusal(found, source, error)) from error
     return Runtime(
         core=core,
@@ -106,6 +110,14 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
         descriptor_missing=missing,
         gc=gc,
     )
+
+
+def _never_started(memory: Memory, layout: Layout) -> bool:
+    """Whether the first things that the runtime makes when it starts are not there: the core library's types and the AppDomain."""
+    try:
+        return all(memory.pointer(layout.global_address(name)) == 0 for name in ("ObjectMethodTable", "StringMethodTable", "AppDomain"))
+    except (LayoutError, Unreadable):
+        return False
 
 
 def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[Layout, list[int]]:
