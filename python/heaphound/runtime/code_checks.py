@@ -112,7 +112,7 @@ def check_stacks(subject: CheckSubject) -> None:
             if isinstance(frame, StackEnd):
                 end = frame.reason
             elif isinstance(frame, ExplicitFrame):
-                outcomes.setdefault(frame.frame_type, []).append(frame.problem)
+                outcomes.setdefault(frame.frame_type, []).append(_frame_problem(walker, frame))
             elif frame.code.start not in seen:
                 seen.add(frame.code.start)
                 outcomes.setdefault(f"{frame.code.kind} code", []).append(_code_problem(subject, maps, frame))
@@ -122,10 +122,19 @@ def check_stacks(subject: CheckSubject) -> None:
         expect(2 * len(failed) <= len(problems), f"{what}: {len(failed)} of {len(problems)} cannot be read: {failed[0] if failed else ''}")
 
 
+def _frame_problem(walker: StackWalker, frame: ExplicitFrame) -> str | None:
+    """What is wrong with a Frame: above all, that managed code is not where it says to go on."""
+    if frame.problem is not None or frame.resume is None or walker.codes.is_managed(frame.resume.ip):
+        return frame.problem
+    return f"the Frame at {frame.frame_address:#x} leads to {frame.resume.ip:#x}, which is no managed code"
+
+
 def _code_problem(subject: CheckSubject, maps: ILMaps, frame: ManagedFrame) -> str | None:
     code = frame.code
     if code.problem is not None:
         return code.problem
+    if not code.fragment_start <= frame.ip <= code.fragment_end:
+        return f"the code at {frame.ip:#x} is said to lie from {code.fragment_start:#x} to {code.fragment_end:#x}"
     try:
         info = read_gc_info(subject.memory, code.gc_info, subject.layout.constant("GCInfoVersion"), subject.runtime.core.machine)
         if code.kind == "jit":
