@@ -38,7 +38,28 @@ impl BlockRows {
         &mut self.edges
     }
 
-    /// Begin a row.
+    /// Add a whole row.
+    #[inline]
+    pub fn put(&mut self, neighbours: &[u32]) {
+        let row = self.entry.len();
+        let entry = match neighbours {
+            [] => 0,
+            [only] => {
+                self.single[row / 64] |= 1 << (row % 64);
+                *only
+            }
+            _ => {
+                // `Rows::append` refuses blocks for which these do not fit.
+                let begun = u32::try_from(self.edges.len()).unwrap_or(u32::MAX);
+                self.edges.push(u32::try_from(neighbours.len()).unwrap_or(u32::MAX));
+                self.edges.extend_from_slice(neighbours);
+                begun
+            }
+        };
+        self.entry.push(entry);
+    }
+
+    /// Begin a row whose neighbours come one by one.
     #[inline]
     pub fn begin(&mut self) {
         self.begun = self.edges.len();

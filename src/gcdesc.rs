@@ -6,6 +6,8 @@ use crate::words::Words;
 
 /// Series or items that are believed. A class has at most 2^27 bytes of fields, in far fewer runs of references than this.
 const MAXIMUM_SERIES: u64 = 1 << 16;
+/// Slots up to which an object's references are read without a detour over runs.
+pub const FEW: usize = 16;
 /// Words of a `GCDesc` are 8 bytes, downwards from the MethodTable.
 const WORD: u64 = 8;
 
@@ -14,8 +16,15 @@ const WORD: u64 = 8;
 pub enum References {
     /// Objects hold none.
     None,
-    /// Runs of references in objects that all have the same size: (offset from the object's start, bytes).
-    Fixed(Box<[(u32, u32)]>),
+    /// References in objects that all have the same size.
+    Fixed {
+        /// Bytes of each object, not rounded.
+        size: u32,
+        /// (offset from the object's start, bytes) of each run.
+        runs: Box<[(u32, u32)]>,
+        /// Offsets of all slots where they are few; else empty.
+        few: Box<[u32]>,
+    },
     /// Runs of references: (offset from the object's start, bytes of the run minus the object's size).
     Series(Box<[(u64, i64)]>),
     /// Components that are structs: from `start` on, again and again, `pointers` references and then `skip` bytes.
@@ -58,11 +67,16 @@ impl References {
 
     fn fixed(series: &[(u64, i64)], base_size: u32) -> Self {
         let size = u64::from(base_size);
-        let runs = series.iter().filter_map(|&(offset, delta)| {
-            let length = run_length(size, offset, delta);
-            Some((u32::try_from(offset).ok()?, u32::try_from(length).ok()?))
-        });
-        Self::Fixed(runs.collect())
+        let runs: Box<[(u32, u32)]> = series
+            .iter()
+            .filter_map(|&(offset, delta)| {
+                let length = run_length(size, offset, delta);
+                Some((u32::try_from(offset).ok()?, u32::try_from(length).ok()?))
+            })
+            .collect();
+        let slots = runs.iter().flat_map(|&(offset, length)| (offset..offset.saturating_add(length)).step_by(8));
+        let few = if slots.clone().count() <= FEW { slots.collect() } else { Box::default() };
+        Self::Fixed { size: base_size, runs, few }
     }
 
     /// Call `visit(words)` for each run of reference slots, null ones included, of an object of `size` unrounded bytes.
@@ -92,7 +106,7 @@ impl References {
     pub fn runs(&self, size: u64, mut run: impl FnMut(u64, u64)) {
         match self {
             Self::None | Self::Unknown(_) => {}
-            Self::Fixed(runs) => {
+            Self::Fixed { runs, .. } => {
                 for &(offset, length) in runs {
                     run(u64::from(offset), u64::from(length));
                 }

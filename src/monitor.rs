@@ -40,13 +40,15 @@ impl Monitor {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// (phase, done, total) now.
+    /// (phase, done, total) now; done is never above a total that is known.
     #[must_use]
     pub fn now(&self) -> (&'static str, u64, u64) {
         let phase = match self.phase.lock() {
             Ok(guard) => *guard,
             Err(poisoned) => *poisoned.into_inner(),
         };
-        (phase, self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        // Workers step in round numbers, and the next phase may begin between the two reads.
+        (phase, if total == 0 { done } else { done.min(total) }, total)
     }
 }

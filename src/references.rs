@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::csr::{BLOCK, BlockRows, Rows};
 use crate::error::Result;
-use crate::gcdesc::References;
+use crate::gcdesc::{FEW, References};
 use crate::heap::Heap;
 use crate::monitor::Monitor;
 use crate::table::NONE;
@@ -95,6 +95,13 @@ pub struct ReferenceFacts {
     pub missing_slots: u64,
 }
 
+/// Count and checksum of a block, kept apart so that they can live in registers.
+#[derive(Default)]
+struct Sums {
+    count: u64,
+    checksum: u64,
+}
+
 impl ReferenceFacts {
     fn add(&mut self, other: &Self) {
         self.count += other.count;
@@ -178,15 +185,75 @@ impl Reader<'_> {
         let mut facts = ReferenceFacts::default();
         let mut words = Words::new(&self.heap.image);
         let mut extra = ExtraAhead { counted: self.counted.from(first), uncounted: self.uncounted.from(first) };
+        let mut sums = Sums::default();
         for (index, address) in self.heap.table.objects(first, stop) {
-            rows.begin();
-            self.read_fields(&mut words, (index, address), rows.edges(), &mut facts);
+            let kind = self.heap.table.type_of(index) as usize;
             if extra.begin_at(index) {
+                rows.begin();
+                self.read_fields(&mut words, (index, address, kind), rows.edges(), &mut facts);
                 self.read_extra(&mut extra, (index, address), rows.edges(), &mut facts);
+                rows.end();
+                continue;
             }
-            rows.end();
+            match &self.rules[kind] {
+                References::None | References::Unknown(_) => rows.put(&[]),
+                References::Fixed { size, few, .. } if !few.is_empty() => {
+                    match words.slice(address).get(..*size as usize) {
+                        Some(object) => self.read_few((index, address), object, few, &mut rows, &mut sums, &mut facts),
+                        None => self.read_many(&mut words, (index, address, kind), &mut rows, &mut facts),
+                    }
+                }
+                _ => self.read_many(&mut words, (index, address, kind), &mut rows, &mut facts),
+            }
         }
+        facts.count += sums.count;
+        facts.checksum = facts.checksum.wrapping_add(sums.checksum);
         (rows, facts)
+    }
+
+    /// An object of few slots, all of whose bytes are here: most objects of most heaps.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the call would cost as much as the work
+    fn read_few(
+        &self,
+        (index, address): (u32, u64),
+        object: &[u8],
+        slots: &[u32],
+        rows: &mut BlockRows,
+        sums: &mut Sums,
+        facts: &mut ReferenceFacts,
+    ) {
+        let (mut targets, mut found) = ([0_u32; FEW], 0);
+        for &slot in slots {
+            let word = object.get(slot as usize..).and_then(|rest| rest.first_chunk::<8>());
+            let value = word.map_or(0, |word| u64::from_le_bytes(*word));
+            if value == 0 {
+                continue;
+            }
+            sums.count += 1;
+            sums.checksum = sums.checksum.wrapping_add(address.wrapping_mul(31)).wrapping_add(value);
+            let target = self.heap.table.index_of(value);
+            if target == NONE {
+                facts.dangle(index, value);
+            } else if let Some(place) = targets.get_mut(found) {
+                *place = target;
+                found += 1;
+            }
+        }
+        rows.put(&targets[..found.min(FEW)]);
+    }
+
+    #[inline(never)]
+    fn read_many(
+        &self,
+        words: &mut Words<'_>,
+        object: (u32, u64, usize),
+        rows: &mut BlockRows,
+        facts: &mut ReferenceFacts,
+    ) {
+        rows.begin();
+        self.read_fields(words, object, rows.edges(), facts);
+        rows.end();
     }
 
     fn read_extra(
@@ -214,11 +281,10 @@ impl Reader<'_> {
     fn read_fields(
         &self,
         words: &mut Words<'_>,
-        (index, address): (u32, u64),
+        (index, address, kind): (u32, u64, usize),
         edges: &mut Vec<u32>,
         facts: &mut ReferenceFacts,
     ) {
-        let kind = self.heap.table.type_of(index) as usize;
         let rule = &self.rules[kind];
         if matches!(rule, References::None | References::Unknown(_)) {
             return;

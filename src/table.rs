@@ -299,7 +299,8 @@ impl Objects<'_> {
 impl Iterator for Objects<'_> {
     type Item = (u32, u64);
 
-    #[inline]
+    #[inline(always)] // once for each object of every pass over the heap
+    #[allow(clippy::inline_always)]
     fn next(&mut self) -> Option<(u32, u64)> {
         if self.index >= self.stop {
             return None;
