@@ -1,11 +1,9 @@
 """Numbers of the layout files that no self-check asks for on a dump of Zoo, by pattern, each group with its reason."""
 
-ABSENT_FRAMES = "such a Frame, or the state in it, is on a stack only at certain moments; the test of stacks against the oracle holds it"
+ABSENT_FRAMES = "such a Frame, or the state in it, is on a stack only at certain moments"
 SERVER = "used with the server GC only; the dump is of the workstation GC"
-COLLECTIBLE = (
-    "for collectible or generic types with statics, which a process need not have; the test of statics against the oracle holds it"
-)
-OBJECTS = "a flag or field of single objects and types, which has no second place to compare with; the test of objects holds it"
+COLLECTIBLE = "for collectible or generic types with statics, which a process need not have"
+OBJECTS = "a flag or field of single objects and types, which has no second place to compare with"
 SEARCHED = "found by a search of the dump that takes only what fits the heap; nothing fits a wrong number, and the answer says so"
 RARE = "a structure that a process need not have, or a second way to what another number leads to"
 
