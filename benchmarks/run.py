@@ -81,10 +81,18 @@ def watch(process: subprocess.Popen[str], peak: list[int]) -> None:
         time.sleep(EVERY_SECONDS)
 
 
+def warm(core: Path) -> None:
+    """Read the core once, so that every program finds it in the page cache, also on a machine that is short of memory."""
+    with open(core, "rb") as file:
+        while file.read(1 << 24):
+            pass
+
+
 def clrmd(verb: str, core: Path) -> Run:
     program = oracle_program()
     if program is None:
         sys.exit("ClrMD is not on this machine: nothing to compare with (tests/lab/oracle.py says where it is looked for)")
+    warm(core)
     return run([str(runtime_root(HOST_RUNTIME) / "dotnet"), str(program), verb, str(core)], {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"})
 
 
@@ -107,6 +115,7 @@ def measure_clrmd(core: Path, best: Best) -> dict[str, dict[str, float]]:
 
 def measure_heaphound(core: Path, target: str, best: Best) -> None:
     """The kernel's phases inside one process (benchmarks/phases.py), and the commands as programs of their own."""
+    warm(core)
     phases = run([sys.executable, str(Path(__file__).with_name("phases.py")), str(core)])
     seconds = {row["phase"]: row["seconds"] for row in map(json.loads, phases.output.splitlines())}
     best.take("walk", seconds["walk"])
@@ -120,6 +129,7 @@ def measure_heaphound(core: Path, target: str, best: Best) -> None:
         "analyze": ["analyze", str(core)],
     }
     for name, arguments in commands.items():
+        warm(core)
         one = heaphound(*arguments, "--json")
         best.take(f"{name} program", one.seconds, one.peak_bytes)
 
