@@ -6,12 +6,13 @@ use std::sync::Arc;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use rayon::prelude::*;
 
 use super::errors::OrRaise;
 use super::run::run_long;
-use crate::error::Result;
 use crate::find;
 use crate::image::Image;
+use crate::words::Words;
 
 /// The memory of the dumped process.
 #[pyclass(frozen, name = "Image", module = "heaphound._core")]
@@ -111,11 +112,11 @@ impl PyImage {
     }
 
     fn gather_u64<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Gathered<'py, u64> {
-        gather(py, &addresses, |address| self.0.u64(address))
+        gather(py, &self.0, &addresses, Words::u64)
     }
 
     fn gather_u32<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Gathered<'py, u32> {
-        gather(py, &addresses, |address| self.0.u32(address))
+        gather(py, &self.0, &addresses, Words::u32)
     }
 
     fn with_backing(&self, py: Python<'_>, path: PathBuf, mappings: Vec<(u64, u64, u64)>) -> PyResult<Self> {
@@ -160,16 +161,33 @@ impl PyImage {
     }
 }
 
-/// Read one value at each address; where it is missing the flag is false and the value 0.
-fn gather<'py, T, F>(py: Python<'py>, addresses: &PyReadonlyArray1<'py, u64>, read: F) -> Gathered<'py, T>
+/// Addresses that one reader handles before the next one takes over.
+const GATHERED_AT_ONCE: usize = 1 << 14;
+
+/// Read one value at each address, on all processors; where it is missing the flag is false and the value 0.
+fn gather<'py, 'image, T, F>(
+    py: Python<'py>,
+    image: &'image Image,
+    addresses: &PyReadonlyArray1<'py, u64>,
+    read: F,
+) -> Gathered<'py, T>
 where
-    T: numpy::Element + Default + Send,
-    F: Fn(u64) -> Result<T> + Sync,
+    T: numpy::Element + Default + Copy + Send,
+    F: Fn(&mut Words<'image>, u64) -> Option<T> + Sync,
 {
     let wanted = addresses.as_array().to_vec();
-    let (values, present): (Vec<T>, Vec<bool>) = py.detach(|| {
-        let one = |address: u64| read(address).map_or((T::default(), false), |value| (value, true));
-        wanted.into_iter().map(one).unzip()
+    let (values, present) = py.detach(|| {
+        let (mut values, mut present) = (vec![T::default(); wanted.len()], vec![false; wanted.len()]);
+        let parts = values.par_chunks_mut(GATHERED_AT_ONCE).zip(present.par_chunks_mut(GATHERED_AT_ONCE));
+        parts.zip(wanted.par_chunks(GATHERED_AT_ONCE)).for_each(|((values, present), wanted)| {
+            let mut words = Words::new(image);
+            for ((value, present), &address) in values.iter_mut().zip(present).zip(wanted) {
+                if let Some(found) = read(&mut words, address) {
+                    (*value, *present) = (found, true);
+                }
+            }
+        });
+        (values, present)
     });
     (values.into_pyarray(py), present.into_pyarray(py))
 }

@@ -80,7 +80,7 @@ def delegate_fields(delegate: Type) -> DelegateFields:
 def long_invocation_lists(subject: Subject, minimum: int) -> Iterator[InvocationList]:
     """Delegates that a root reaches and that have at least `minimum` subscribers. O(object arrays of that length)."""
     table = subject.graph.table
-    for array_type in subject.types.find("System.Object[]"):
+    for array_type in _object_array_types(subject):
         arrays = subject.instances(array_type.method_table)
         large = arrays[table.sizes_of(arrays) >= ELEMENTS_START + 8 * minimum]
         for array_index in large.tolist():
@@ -88,6 +88,17 @@ def long_invocation_lists(subject: Subject, minimum: int) -> Iterator[Invocation
                 count = _count(subject, referrer, array_index)
                 if count >= minimum and subject.graph.is_reachable(referrer):
                     yield InvocationList(referrer, array_index, count)
+
+
+def _object_array_types(subject: Subject) -> Iterator[Type]:
+    """The types of `object[]` that the heap has (several, when collectible contexts share it)."""
+    for method_table in subject.graph.table.method_tables.tolist():
+        try:
+            found = subject.types.type(method_table)
+            if found.is_vector and found.name == "System.Object[]":
+                yield found
+        except (Unreadable, Malformed):
+            continue  # the walk has listed what cannot be read
 
 
 def _count(subject: Subject, index: int, array_index: int) -> int:
@@ -147,8 +158,9 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
 
 def _handler(subject: Subject, name: str, called: DelegateTarget, delegates: NDArray[np.uint64], targets: NDArray[np.uint64]) -> Handler:
     is_static = called.kind == "open"
-    distinct = _distinct(targets[targets != 0])
-    target_type = None if is_static or not len(distinct) else _common_type(subject, distinct)
+    # the target of a static method's delegate is the delegate itself
+    distinct = _distinct(targets[targets != 0]) if not is_static else targets[:0]
+    target_type = _common_type(subject, distinct) if len(distinct) else None
     return Handler(
         method=name,
         declaring_type=None if called.method is None else definition_of(subject, called.method),

@@ -67,7 +67,7 @@ class ObjectGraph:
 
     def owned_count(self, index: int | None) -> int:
         """How many objects this one (None: the virtual root) immediately dominates."""
-        return len(self.dominators.children(index, len(self.table)))
+        return int(self.dominators.child_count(index))
 
     def dominator_of(self, index: int) -> int | None:
         """The nearest object that alone keeps this one alive; None if a root does, several do, or nothing does."""

@@ -18,6 +18,7 @@ _DATA_OFFSET = 16
 _LENGTH_OFFSET = 8
 _UNMANAGED = (1 << 64) - 1  # `_invocationCount` of a delegate over a native function
 
+
 @dataclass(frozen=True, slots=True)
 class SingleDelegate:
     """One target of a delegate. `target` is None for a static method; `code` is the method's entry (code, precode or stub) address.

@@ -97,9 +97,7 @@ def loader_module(owner: Type) -> Module:
     return module
 
 
-def collectible_bases(
-    memory: Memory, layout: Layout, handles: LoaderHandles, module: Module, entry: int
-) -> tuple[int | None, int | None]:
+def collectible_bases(memory: Memory, layout: Layout, handles: LoaderHandles, module: Module, entry: int) -> tuple[int | None, int | None]:
     """(GC base, non-GC base) of a CollectibleDynamicEntry: the elements of an Object[], and those of a byte array as far before as the
     numbers of an ordinary entry lie behind its start (offsets are the same for both)."""
     data = layout.constant("PtrArrayOffsetToDataArray")

@@ -1,5 +1,7 @@
 """Self-checks on links: tables that the runtime counts itself, heaps in which known structures lie, methods that name their type."""
 
+from itertools import pairwise
+
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.gc_memory import read_bookkeeping
 from heaphound.runtime.loaded_types import LoadedTypes
@@ -50,7 +52,7 @@ def check_loader_heaps(subject: CheckSubject) -> None:
         holds = any(heap.kind == kind and _holds(heap, address) for heap in own)
         expect(holds, f"LoaderHeap: the {what} of System.Object {address:#x} does not lie in the {kind}")
     blocks = sorted(block for heap in found.heaps for block in heap.blocks)
-    for (_, end), (start, _) in zip(blocks, blocks[1:], strict=False):
+    for (_, end), (start, _) in pairwise(blocks):
         expect(end <= start, f"LoaderHeap: two blocks overlap at {start:#x}")
 
 

@@ -36,9 +36,7 @@ _FORMATS: Final[dict[int, str]] = {
     ElementType.R4: "<f",
     ElementType.R8: "<d",
 }
-_ADDRESSES: Final = frozenset(
-    {ElementType.I, ElementType.U, ElementType.POINTER, ElementType.FUNCTION_POINTER, ElementType.BY_REFERENCE}
-)
+_ADDRESSES: Final = frozenset({ElementType.I, ElementType.U, ElementType.POINTER, ElementType.FUNCTION_POINTER, ElementType.BY_REFERENCE})
 
 
 class Values:

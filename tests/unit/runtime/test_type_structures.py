@@ -1,6 +1,5 @@
 """MethodTable, EEClass, lookup maps, TypeDescs and headers, byte by byte, with the real layouts."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
