@@ -125,41 +125,50 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
     delegates = delegates[delegates != 0]
     fields = delegate_fields(subject.type_of(found.head_index))
 
-    def column(offset: int) -> NDArray[np.uint64]:
-        values, present = memory.image.gather_u64(delegates + np.uint64(offset))
-        if not present.all():
-            raise Unreadable(int(delegates[int(np.argmin(present))]) + offset, 8)
-        return values
-
-    targets, pointers, auxiliary = column(fields.target), column(fields.method_pointer), column(fields.method_pointer_aux)
-    code = np.where(auxiliary != 0, auxiliary, pointers)
+    auxiliary = _column(subject, delegates, fields.method_pointer_aux)
+    code = np.where(auxiliary != 0, auxiliary, _column(subject, delegates, fields.method_pointer))
+    del auxiliary  # lists have millions of subscribers
     groups: dict[str, list[NDArray[np.int64]]] = {}
     called: dict[str, DelegateTarget] = {}
     for rows_of_code in _rows_by_value(code):
-        row = int(rows_of_code[0])
-        delegate = int(delegates[row])
-        found_target = subject.code.resolve_delegate(
-            delegate,
-            int(targets[row]),
-            int(pointers[row]),
-            int(auxiliary[row]),
-            memory.pointer(delegate + fields.invocation_list),
-            memory.u64(delegate + fields.invocation_count),
-        )
+        found_target = _resolve(subject, fields, int(delegates[rows_of_code[0]]))
         name = f"<code at {found_target.code:#x}>" if found_target.method is None else found_target.method.full_name
         groups.setdefault(name, []).append(rows_of_code)
         called.setdefault(name, found_target)
-    made = []
-    for name, parts in groups.items():
-        rows = np.concatenate(parts)
-        made.append(_handler(subject, name, called[name], delegates[rows], targets[rows]))
+    del code
+    made = [
+        _handler(subject, fields, name, called[name], delegates[parts[0] if len(parts) == 1 else np.concatenate(parts)])
+        for name, parts in groups.items()
+    ]
     return sorted(made, key=lambda handler: (-handler.count, handler.method))
 
 
-def _handler(subject: Subject, name: str, called: DelegateTarget, delegates: NDArray[np.uint64], targets: NDArray[np.uint64]) -> Handler:
+def _column(subject: Subject, delegates: NDArray[np.uint64], offset: int) -> NDArray[np.uint64]:
+    """One field of many delegates. Raises Unreadable for the first that the dump lacks."""
+    values, present = subject.runtime.memory.image.gather_u64(delegates + np.uint64(offset))
+    if not present.all():
+        raise Unreadable(int(delegates[int(np.argmin(present))]) + offset, 8)
+    return values
+
+
+def _resolve(subject: Subject, fields: DelegateFields, delegate: int) -> DelegateTarget:
+    """What one delegate calls."""
+    memory = subject.runtime.memory
+    return subject.code.resolve_delegate(
+        delegate,
+        memory.pointer(delegate + fields.target),
+        memory.pointer(delegate + fields.method_pointer),
+        memory.pointer(delegate + fields.method_pointer_aux),
+        memory.pointer(delegate + fields.invocation_list),
+        memory.u64(delegate + fields.invocation_count),
+    )
+
+
+def _handler(subject: Subject, fields: DelegateFields, name: str, called: DelegateTarget, delegates: NDArray[np.uint64]) -> Handler:
     is_static = called.kind == "open"
     # the target of a static method's delegate is the delegate itself
-    distinct = _distinct(targets[targets != 0]) if not is_static else targets[:0]
+    targets = delegates[:0] if is_static else _column(subject, delegates, fields.target)
+    distinct = _distinct(targets[targets != 0])
     target_type = _common_type(subject, distinct) if len(distinct) else None
     return Handler(
         method=name,
