@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.dumps import PROGRAMS
+from tests.lab.dumps import PROGRAMS, SETTING_PREFIXES
 from tests.lab.runtimes import FRAMEWORK, VERSIONS, LabError, runtime_root
 from tests.lab.stack_agreement import Agreement
 from tests.lab.stack_comparison import compare_stacks
@@ -28,11 +28,11 @@ from tests.lab.stack_comparison import compare_stacks
 BUILDS = ("bin", "binrelease")
 SETTINGS: dict[str, dict[str, str]] = {
     "default": {},
-    "tier 0": {"DOTNET_TC_BackgroundWorkerTimeoutMs": "0", "DOTNET_TC_CallCountThreshold": "1000000"},
-    "no tiers": {"DOTNET_TieredCompilation": "0"},
-    "no pgo": {"DOTNET_TieredPGO": "0"},
-    "no ready-to-run": {"DOTNET_ReadyToRun": "0"},
-    "early osr": {"DOTNET_OSR_HitLimit": "1", "DOTNET_TC_OnStackReplacement_InitialCounter": "10"},
+    "tier 0": {"TC_BackgroundWorkerTimeoutMs": "0", "TC_CallCountThreshold": "1000000"},
+    "no tiers": {"TieredCompilation": "0"},
+    "no pgo": {"TieredPGO": "0"},
+    "no ready-to-run": {"ReadyToRun": "0"},
+    "early osr": {"OSR_HitLimit": "1", "TC_OnStackReplacement_InitialCounter": "10"},
 }
 LINES = 12  # of differences that are printed for one core
 
@@ -69,7 +69,7 @@ def running(run: Run) -> Iterator[int]:
             "configProperties": {"System.Globalization.Invariant": True},
         }
         (app / "Corpus.runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
-        settings = {f"{prefix}{key.removeprefix('DOTNET')}": value for key, value in SETTINGS[run.settings].items() for prefix in PREFIXES}
+        settings = {f"{prefix}_{key}": value for key, value in SETTINGS[run.settings].items() for prefix in SETTING_PREFIXES}
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **settings}
         command = [str(root / "dotnet"), str(app / "Corpus.dll"), str(run.seed), str(run.threads), *([] if run.filters else ["nofilter"])]
         with subprocess.Popen(
@@ -82,9 +82,6 @@ def running(run: Run) -> Iterator[int]:
                 yield process.pid
             finally:
                 process.kill()
-
-
-PREFIXES = ("DOTNET", "COMPlus")  # the latter before 6.0
 
 
 def stop_and_dump(run: Run, process_id: int, core: Path, mode: str = "full") -> None:

@@ -24,6 +24,8 @@ RECIPE = 1  # raise it when the way dumps are made changes
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
 SECONDS_TO_READY = 180
+BUILT_FOR_3_1_TOO = ("Zoo", "Leaks")
+SETTING_PREFIXES = ("DOTNET", "COMPlus")  # the latter before 6.0
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,22 @@ class Recipe:
     arguments: tuple[str, ...] = ()
     mode: Literal["full", "withheap", "normal"] = "full"
     server_gc: bool = False
+    release: bool = False
+    """Run the build with optimisations instead of the one without."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Settings of the runtime (`TieredCompilation` and so on) with their values; they reach it through the environment."""
 
     @property
     def assembly(self) -> Path:
-        """The compiled program. Zoo's .NET 8 build does not start on 3.1 and 6.0; its netcoreapp3.1 build does."""
-        old_zoo = self.program == "Zoo" and self.runtime.startswith(("3.", "6."))
-        return PROGRAMS / self.program / ("bin31" if old_zoo else "bin") / f"{self.program}.dll"
+        """The compiled program. Builds for .NET 8 do not start on 3.1 and 6.0; those for netcoreapp3.1 do."""
+        old = self.program in BUILT_FOR_3_1_TOO and self.runtime.startswith(("3.", "6."))
+        return PROGRAMS / self.program / f"bin{'release' if self.release else ''}{'31' if old else ''}" / f"{self.program}.dll"
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits over everything that shapes the dump."""
-        digest = hashlib.sha256(json.dumps([RECIPE, asdict(self), PACKAGES[self.runtime].sha256]).encode())
+        """16 hexadecimal digits over everything that shapes the dump; options at their defaults leave it as it was before they came."""
+        told = {name: value for name, value in asdict(self).items() if value or name not in ("release", "settings")}
+        digest = hashlib.sha256(json.dumps([RECIPE, told, PACKAGES[self.runtime].sha256]).encode())
         for file in _files_of(self.assembly):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()[:16]
@@ -53,7 +60,8 @@ class Recipe:
     @property
     def name(self) -> str:
         """A readable file name, unique by the key."""
-        return "-".join([self.program.lower(), self.runtime, self.mode, *(["server"] if self.server_gc else []), self.key])
+        marks = [*(["server"] if self.server_gc else []), *(["release"] if self.release else [])]
+        return "-".join([self.program.lower(), self.runtime, self.mode, *marks, self.key])
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
             "LANG": "C.UTF-8",
             "DOTNET_ROOT": str(root),
             "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+            **{f"{prefix}_{name}": value for name, value in recipe.settings for prefix in SETTING_PREFIXES},
         }
         errors = core.with_suffix(".stderr")
         with open(errors, "wb") as stderr, _killed_at_end(command, environment, stderr) as process:
@@ -121,7 +130,10 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
 
 
 def _files_of(assembly: Path) -> list[Path]:
-    return sorted(file for file in assembly.parent.iterdir() if file.suffix in (".dll", ".pdb"))
+    """The program's files; libraries that lie beside its Debug build only come from there."""
+    directories = (assembly.parent.with_name("bin"), assembly.parent)
+    files = {file.name: file for directory in directories for file in directory.iterdir() if file.suffix in (".dll", ".pdb")}
+    return [files[name] for name in sorted(files)]
 
 
 def _install(recipe: Recipe, app: Path) -> Path:
