@@ -18,7 +18,9 @@ BLOCKED = pytest.mark.parametrize(
 def test_every_exception(opened: Opened) -> None:
     found = {row.address: row for row in opened.dump.exceptions(strings=True).result.exceptions}
     rows = opened.case.answers("exceptions")
-    assert {int(row["address"], 16) for row in rows} == set(found)
+    theirs = {int(row["address"], 16) for row in rows}
+    # The oracle's walk ends a segment at the first object that a collection in progress has moved or linked (its blind spot 27).
+    assert theirs <= set(found) if opened.dump.session.gc_heap.collecting else theirs == set(found)
     for row in rows:
         ours = found[int(row["address"], 16)]
         inner = None if row["inner"] is None else int(row["inner"], 16)
