@@ -135,3 +135,13 @@ def test_fail_on_sees_the_severity() -> None:
     assert run("analyze", "core", "--fail-on", "leak", replies=waste).code == 0
     assert run("analyze", "core", "--fail-on", "waste", replies=waste).code == 1
     assert run("analyze", "core", "--fail-on", "waste", replies={"analyze": answers.ANALYZE_HEALTHY}).code == 0
+
+
+def test_help_needs_neither_numpy_nor_the_kernel() -> None:
+    """Completion runs the program at each press of a key."""
+    program = (
+        "import sys; from heaphound.cli.main import main; code = main(['types', '--help']); "
+        "heavy = {'numpy', 'heaphound._core', 'heaphound.session'} & set(sys.modules); sys.exit(f'{code} {heavy}' if code or heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
