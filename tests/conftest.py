@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.cache import cache_directory
 from tests.lab.dumps import LabDump, Recipe, make_dump
+from tests.lab.emulated import emulator
 from tests.lab.kinds import compiled_program, gcore_program, kernel_writes_cores_here
 from tests.lab.oracle import golden_dump, oracle_program
 
@@ -21,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "golden: needs the golden dumps, not part of this repository; selected where they are found")
     config.addinivalue_line("markers", "gcore: needs gdb's gcore; selected where it is installed")
     config.addinivalue_line("markers", "kernel_core: needs a kernel that writes cores into the working directory; selected where it does")
+    config.addinivalue_line("markers", "arm64: runs programs of arm64 under qemu-user; selected where it and arm64 libraries are installed")
     config.addinivalue_line("markers", "single_file: needs compiled programs that are not part of this repository; selected where found")
 
 
@@ -31,6 +33,7 @@ def _absent() -> set[str]:
         "golden": golden_dump(GOLDEN_DUMP) is not None,
         "gcore": gcore_program() is not None,
         "kernel_core": kernel_writes_cores_here(),
+        "arm64": emulator() is not None,
         "single_file": compiled_program("single-file") is not None and gcore_program() is not None,
     }
     return {name for name, here in found.items() if not here}
@@ -44,6 +47,7 @@ def pytest_report_header() -> list[str]:
     reasons = {
         "gcore": "gcore (gdb) is not installed",
         "kernel_core": "crashes leave no core in the working directory (/proc/sys/kernel/core_pattern, ulimit -Hc)",
+        "arm64": "qemu-aarch64 (Debian: qemu-user) or libstdc++6-arm64-cross is not installed",
         "single_file": "the single-file and Native AOT programs, or gcore, are not here",
     }
     left_out = [f"left out: tests marked `{name}`: {reasons[name]}" for name in sorted(_absent() & reasons.keys())]

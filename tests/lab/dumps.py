@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tests.lab.cache import cache_directory, locked
+from tests.lab.emulated import emulated, free_port, write_emulated_core
+from tests.lab.gdb_remote import GdbRemote
 from tests.lab.redis import redis_server
-from tests.lab.runtimes import FRAMEWORK, PACKAGES, LabError, runtime_root
+from tests.lab.runtimes import FRAMEWORK, PACKAGES, LabError, is_arm64, product_version, runtime_root
 
 RECIPE = 1  # raise it when the way dumps are made changes
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
@@ -122,10 +124,25 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
             **{f"{prefix}_{name}": value for name, value in recipe.settings for prefix in SETTING_PREFIXES},
         }
         errors = core.with_suffix(".stderr")
-        with open(errors, "wb") as stderr, _killed_at_end(command, environment, stderr) as process:
-            facts = _wait_until_ready(process, recipe, errors)
-            _createdump(root / "shared" / FRAMEWORK / recipe.runtime / "createdump", recipe.mode, core, process.pid)
+        with open(errors, "wb") as stderr:
+            if is_arm64(recipe.runtime):
+                facts = _record_emulated(recipe, core, command, environment, stderr)
+            else:
+                with _killed_at_end(command, environment, stderr) as process:
+                    facts = _wait_until_ready(process, recipe, errors)
+                    _createdump(root / "shared" / FRAMEWORK / recipe.runtime / "createdump", recipe.mode, core, process.pid)
     errors.unlink()
+    return facts
+
+
+def _record_emulated(recipe: Recipe, core: Path, command: list[str], environment: dict[str, str], stderr: BinaryIO) -> dict[str, Any]:
+    if recipe.mode != "full":
+        raise LabError(f"{recipe.name}: a process under an emulator can be dumped in full only")
+    port = free_port()
+    with _killed_at_end(emulated(command, port), environment, stderr) as process, GdbRemote(port) as gdb:
+        gdb.resume()
+        facts = _wait_until_ready(process, recipe, Path(stderr.name))
+        write_emulated_core(gdb, process.pid, core)
     return facts
 
 
@@ -145,7 +162,11 @@ def _install(recipe: Recipe, app: Path) -> Path:
     # Without this a second heap count would follow the number of processors and dumps would differ from machine to machine.
     if recipe.server_gc:
         properties["System.GC.HeapCount"] = 2
-    options = {"framework": {"name": FRAMEWORK, "version": recipe.runtime}, "rollForward": "Disable", "configProperties": properties}
+    options = {
+        "framework": {"name": FRAMEWORK, "version": product_version(recipe.runtime)},
+        "rollForward": "Disable",
+        "configProperties": properties,
+    }
     installed = app / recipe.assembly.name
     installed.with_suffix(".runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
     return installed

