@@ -59,7 +59,7 @@ def array_elements(reader: NativeReader, offset: int = 0) -> Iterator[tuple[int,
     for first in range(0, count, _BLOCK):
         root = base + reader.entry(base, first // _BLOCK, size_code)
         for within, payload in _leaves(reader, root, 0, _BLOCK >> 1):
-            if first + within < count:
+            if within < _BLOCK and first + within < count:  # a block without elements has one leaf, behind its last index
                 yield first + within, payload
 
 

@@ -44,7 +44,7 @@ class BitWriter:
 
 @dataclass(frozen=True)
 class Method:
-    """What to write. `liveness` has one row a safe point; `timeline` one row a normalised offset of the ranges laid end to end."""
+    """What to write. `liveness` has one row a safe point; `timeline` one row an instruction of the ranges laid end to end."""
 
     code_length: int
     registers: Sequence[Slot] = ()
@@ -68,7 +68,7 @@ def source_of(data: bytes):  # type: ignore[no-untyped-def]
 
 def write(method: Method, version: int, encoding: GcInfoEncoding) -> bytes:
     """The bytes of its GcInfo."""
-    writer, shift = BitWriter(), encoding.instruction_shift
+    writer, shift = BitWriter(), encoding.instruction_shift if version >= 4 else 0
     _header(writer, method, version, encoding)
     bits = max(0, ((method.code_length >> shift) - 1).bit_length())
     for point in method.safe_points:
@@ -84,7 +84,7 @@ def write(method: Method, version: int, encoding: GcInfoEncoding) -> bytes:
     if tracked and method.safe_points:
         _safe_points(writer, method, encoding)
     if tracked and method.ranges:
-        _chunks(writer, method, encoding, tracked)
+        _chunks(writer, method, encoding, tracked, 1 << (encoding.instruction_shift - shift))
     return writer.data()
 
 
@@ -194,9 +194,10 @@ def _safe_points(writer: BitWriter, method: Method, encoding: GcInfoEncoding) ->
     writer.write(states.value, states.position)
 
 
-def _chunks(writer: BitWriter, method: Method, encoding: GcInfoEncoding, tracked: int) -> None:
+def _chunks(writer: BitWriter, method: Method, encoding: GcInfoEncoding, tracked: int, offsets_an_instruction: int) -> None:
     size = 1 << encoding.chunk_offset_bits
-    pieces = [method.timeline[at : at + size] for at in range(0, len(method.timeline), size)]
+    rows = [row for row in method.timeline for _ in range(offsets_an_instruction)]
+    pieces = [rows[at : at + size] for at in range(0, len(rows), size)]
     chunks, pointers = BitWriter(), []
     for piece in pieces:
         could = tuple(any(row[slot] for row in piece) for slot in range(tracked))

@@ -59,7 +59,7 @@ def array(elements: dict[int, bytes]) -> bytes:
     blocks = []
     for first in range(0, count, 16):
         inside = {index - first: payload for index, payload in elements.items() if first <= index < first + 16}
-        blocks.append(tree(inside) if inside else unsigned(0xFF << 2))
+        blocks.append(tree(inside) if inside else unsigned(16 << 2))
     offsets, at = b"", 2 * len(blocks)
     for block in blocks:
         offsets += at.to_bytes(2, "little")

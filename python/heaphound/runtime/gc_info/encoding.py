@@ -1,4 +1,8 @@
-"""The numbers in which encodings of GcInfo differ between architectures: src/coreclr/inc/gcinfotypes.h, the same from 3.0 to 10.0."""
+"""The numbers in which encodings of GcInfo differ between architectures: src/coreclr/inc/gcinfotypes.h, the same from 3.0 to 10.0.
+
+But for offsets of arm64: up to version 3 they are not divided by the length of an instruction (NORMALIZE_CODE_OFFSET), because a call site
+is stored as one byte less; dotnet/runtime pull request 110845, of 10.0, ended both.
+"""
 
 from dataclasses import dataclass
 
@@ -22,14 +26,12 @@ class GcInfoEncoding:
     frame_register: int
     """Encoded as 0."""
     instruction_shift: int
-    """Code offsets and lengths are stored divided by two to the power of this."""
+    """Lengths of code are stored divided by two to the power of this, and from version 4 on offsets too."""
     num_registers_base: int
     num_safe_points_base: int
     stack_base_register_base: int
     has_fixed_stack_frame: bool
     """Whether Edit and Continue information has a second number."""
-    safe_points_are_odd: bool
-    """Up to GcInfo 3: whether an offset must be inside of an instruction to be a call site, as normalising drops that bit."""
     report_only_leaf: bool | None
     """Whether a parent of funclets is never reported beside them; None where a header flag says."""
     code_length_base: int = 8
@@ -69,7 +71,6 @@ ENCODINGS = {
         num_safe_points_base=2,
         stack_base_register_base=3,
         has_fixed_stack_frame=False,
-        safe_points_are_odd=False,
         report_only_leaf=None,
     ),
     "arm64": GcInfoEncoding(
@@ -82,7 +83,6 @@ ENCODINGS = {
         num_safe_points_base=3,
         stack_base_register_base=2,
         has_fixed_stack_frame=True,
-        safe_points_are_odd=True,
         report_only_leaf=True,
     ),
 }

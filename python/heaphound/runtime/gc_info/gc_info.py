@@ -41,10 +41,10 @@ class GcInfo:
     @property
     def safe_points(self) -> tuple[int, ...]:
         """Offsets of the return addresses of call sites with information of their own, ascending, in bytes."""
-        adjustment = 0 if self.header.exact_safe_points else 1
+        inside = 0 if self.header.exact_safe_points else 1
         reader = self._reader.at(self._safe_points)
-        bits, shift = self._safe_point_bits, self.encoding.instruction_shift
-        return tuple((reader.read(bits) << shift) + (adjustment << shift) for _ in range(self.header.safe_point_count))
+        bits, shift = self._safe_point_bits, self.header.offset_shift
+        return tuple((reader.read(bits) << shift) + inside for _ in range(self.header.safe_point_count))
 
     def live_slots(self, offset: int, state: FrameState) -> list[Slot]:
         """The slots that hold references when `offset` (of a return address, where the frame is not active) is reached.
@@ -103,12 +103,10 @@ class GcInfo:
 
     @property
     def _safe_point_bits(self) -> int:
-        return _ceiling_of_log2(self.header.code_length >> self.encoding.instruction_shift)
+        return _ceiling_of_log2(self.header.code_length >> self.header.offset_shift)
 
     def _safe_point_index(self, offset: int) -> int | None:
-        if self.encoding.safe_points_are_odd and not self.header.exact_safe_points and not offset & 1:
-            return None
-        wanted = offset >> self.encoding.instruction_shift
+        wanted = offset >> self.header.offset_shift
         bits = self._safe_point_bits
         low, high = 0, self.header.safe_point_count
         reader = self._reader.at(self._safe_points)
@@ -126,7 +124,7 @@ class GcInfo:
 
     def _place_in_ranges(self, offset: int) -> tuple[int, int] | None:
         """(place of an offset in the interruptible ranges laid end to end, their whole length), normalised; None outside of them."""
-        shift = self.encoding.instruction_shift
+        shift = self.header.offset_shift
         place, length = None, 0
         for start, end in self.ranges:
             if start <= offset < end:
@@ -151,7 +149,7 @@ def decode_gc_info(source: Source, version: int, machine: str) -> GcInfo:
     reader = BitReader(source)
     header = read_header(reader, version, encoding)
     safe_points = reader.position
-    reader.skip(header.safe_point_count * _ceiling_of_log2(header.code_length >> encoding.instruction_shift))
+    reader.skip(header.safe_point_count * _ceiling_of_log2(header.code_length >> header.offset_shift))
     ranges = _ranges(reader, header, encoding)
     slots = read_slot_table(reader, encoding)
     return GcInfo(encoding, header, ranges, slots, reader, safe_points, reader.position)
@@ -161,8 +159,8 @@ def _ranges(reader: BitReader, header: GcInfoHeader, encoding: GcInfoEncoding) -
     found: list[tuple[int, int]] = []
     end = 0
     for _ in range(header.range_count):
-        start = end + (reader.unsigned(encoding.range_delta_base) << encoding.instruction_shift)
-        end = start + (reader.unsigned(encoding.range_delta_base) + 1 << encoding.instruction_shift)
+        start = end + (reader.unsigned(encoding.range_delta_base) << header.offset_shift)
+        end = start + (reader.unsigned(encoding.range_delta_base) + 1 << header.offset_shift)
         if end > header.code_length:
             raise Malformed(f"GcInfo has an interruptible range up to {end} in {header.code_length} bytes of code")
         found.append((start, end))

@@ -51,11 +51,18 @@ class GcInfoHeader:
     """Size of the area at the stack pointer for arguments of calls, dead in frames that are not innermost."""
     safe_point_count: int
     range_count: int
+    instruction_shift: int
+    """Two to the power of this divides every offset of an instruction."""
 
     @property
     def exact_safe_points(self) -> bool:
         """Whether call sites are stored as return addresses, not as offsets one byte before them."""
         return self.version >= _EXACT_SAFE_POINTS
+
+    @property
+    def offset_shift(self) -> int:
+        """Offsets are stored divided by two to the power of this: one byte before a return address cannot be divided."""
+        return self.instruction_shift if self.exact_safe_points else 0
 
 
 def read_header(reader: BitReader, version: int, encoding: GcInfoEncoding) -> GcInfoHeader:
@@ -105,6 +112,7 @@ def read_header(reader: BitReader, version: int, encoding: GcInfoEncoding) -> Gc
         outgoing_bytes=outgoing,
         safe_point_count=safe_points,
         range_count=ranges,
+        instruction_shift=encoding.instruction_shift,
     )
 
 
