@@ -12,7 +12,7 @@ from heaphound.dump.file_check import check_core_header, inspect_file
 from heaphound.dump.memory import Memory
 from heaphound.dump.notes import MappedFile, ProcessFacts, Signal, read_notes
 from heaphound.dump.ranges import resident_ranges
-from heaphound.dump.registers import ThreadRegisters
+from heaphound.dump.registers import Machine, ThreadRegisters
 from heaphound.dump.truncation import Truncation, find_truncation
 from heaphound.dump.writer import Writer, find_writer
 from heaphound.errors import DumpError, Unreadable
@@ -30,7 +30,7 @@ class Core:
     path: str
     image: Image = field(repr=False)
     memory: Memory = field(repr=False)
-    machine: str
+    machine: Machine
     threads: list[ThreadRegisters] = field(repr=False)
     files: list[MappedFile] = field(repr=False)
     auxv: dict[int, int] = field(repr=False)
@@ -82,7 +82,7 @@ def open_core(path: str | Path, *, progress: Progress = silent, cache_directory:
         path=given,
         image=image,
         memory=Memory(image),
-        machine=image.machine,
+        machine="x64" if image.machine == "x64" else "arm64",
         threads=notes.threads,
         files=notes.files,
         auxv=notes.auxv,

@@ -25,6 +25,9 @@ Mapping = Literal["loaded", "flat"]
 Directory = tuple[int, int]
 
 
+_ARM64, _LINUX = 0xAA64, 0x7B79  # IMAGE_FILE_MACHINE_ARM64, IMAGE_FILE_MACHINE_OS_MASK_LINUX (src/coreclr/inc/pedecoder.h)
+
+
 class ByteSource(Protocol):
     """Where the bytes of an image come from: the dump's memory, or a file."""
 
@@ -166,6 +169,11 @@ class PEImage:
         """(RVA, size in bytes) of the debug directory, (0, 0) when absent."""
         directories = self.headers.directories
         return directories[_DEBUG_DIRECTORY] if len(directories) > _DEBUG_DIRECTORY else (0, 0)
+
+    @property
+    def is_arm64(self) -> bool:
+        """Whether its native code, if it has any, is of arm64."""
+        return self.headers.machine in (_ARM64, _ARM64 ^ _LINUX)
 
     @property
     def managed_native_header(self) -> Directory | None:

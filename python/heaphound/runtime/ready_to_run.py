@@ -14,13 +14,13 @@ from heaphound.limits import LIMITS
 from heaphound.runtime.native_format import NativeReader, array_elements, entry_point, hashtable_entries
 from heaphound.runtime.pe import PEImage
 from heaphound.runtime.ready_to_run_signatures import skip_method_signature
+from heaphound.runtime.runtime_functions import FUNCTION_BYTES, piece_bytes
 
 _SIGNATURE = b"RTR\0"
 _RUNTIME_FUNCTIONS = 102
 _METHODDEF_ENTRY_POINTS = 103
 _DELAY_LOAD_THUNKS = 106
 _INSTANCE_ENTRY_POINTS = 109
-_RUNTIME_FUNCTION_BYTES = 12  # x64: begin, end and unwind RVA (5 bytes of size are not used on Unix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class ReadyToRunImage:
         self._image = image
         self.sections = _read_sections(image)
         self._begins: tuple[int, ...] | None = None
-        self._ends: tuple[int, ...] = ()
+        self._ends: tuple[int, ...] | None = None
+        self._unwind_data: tuple[int, ...] = ()
         self._entries: dict[int, int | bytes] | None = None
         self._entry_indices: list[int] = []
 
@@ -48,7 +49,7 @@ class ReadyToRunImage:
         """The method whose code (funclets too) holds `address`; None outside of code. Raises Malformed, Unreadable."""
         begins = self._functions()
         index = bisect_right(begins, address - self._image.base) - 1
-        if index < 0 or address - self._image.base >= self._ends[index]:
+        if index < 0 or address - self._image.base >= self._end(index):
             return None
         entries = self._entry_points()
         at = bisect_right(self._entry_indices, index) - 1
@@ -66,7 +67,7 @@ class ReadyToRunImage:
         first = bisect_right(begins, method.start - self._image.base) - 1
         following = bisect_right(self._entry_indices, first)
         behind = self._entry_indices[following] if following < len(self._entry_indices) else len(begins)
-        return self._ends[behind - 1] - begins[first]
+        return self._end(behind - 1) - begins[first]
 
     def method_count(self) -> int:
         """How many methods and instantiations the image has code for."""
@@ -90,13 +91,19 @@ class ReadyToRunImage:
     def _functions(self) -> tuple[int, ...]:
         if self._begins is None:
             rva, size = self.sections.get(_RUNTIME_FUNCTIONS, (0, 0))
-            count = size // _RUNTIME_FUNCTION_BYTES
-            words = unpack(f"<{3 * count}I", self._image.read(rva, _RUNTIME_FUNCTION_BYTES * count)) if count else ()
-            begins = words[0::3]
+            size_each = FUNCTION_BYTES["arm64" if self._image.is_arm64 else "x64"]
+            count, width = size // size_each, size_each // 4
+            words = unpack(f"<{width * count}I", self._image.read(rva, size_each * count)) if count else ()
+            begins = words[0::width]
             if any(second < first for first, second in pairwise(begins)):
                 raise Malformed(f"the code ranges of the image at {self._image.base:#x} are not in ascending order")
-            self._ends, self._begins = words[1::3], begins
+            self._ends, self._unwind_data, self._begins = None if width == 2 else words[1::width], words[width - 1 :: width], begins
         return self._begins
+
+    def _end(self, index: int) -> int:
+        if self._ends is not None:
+            return self._ends[index]
+        return self._functions()[index] + piece_bytes(self._unwind_data[index], self._image.read)
 
     def _entry_points(self) -> dict[int, int | bytes]:
         """Index of a first RUNTIME_FUNCTION to MethodDef row or encoded instantiation."""

@@ -2,6 +2,7 @@
 
 from struct import pack
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -63,10 +64,18 @@ FUNCTIONS = [(0x1000, 0x1040), (0x1040, 0x1050), (0x1060, 0x10A0), (0x10B0, 0x10
 INSTANCE = b"\x40\x15" + LIST + b"\x01\x02\x1f" + unsigned(3 << 1)
 
 
-def image(functions: list[tuple[int, int]]) -> ReadyToRunImage:
+def image(functions: list[tuple[int, int]], machine: str = "x64") -> ReadyToRunImage:
+    """On arm64 the first two functions have their lengths in packed unwind data, the others in an .xdata record each, from RVA 0x800 on."""
     instances = bytes([0, 2, 4, 0xAA, (5 - 4) << 1]) + INSTANCE  # one bucket with one entry, whose payload follows it
     tables = {
-        102: b"".join(pack("<III", begin, end, 0) for begin, end in functions),
+        102: b"".join(
+            pack("<III", begin, end, 0)
+            if machine == "x64"
+            else pack(
+                "<II", begin, 1 | end - begin if number < 2 else 0x800 + 4 * number
+            )  # bits 2 to 12 count words, so bytes fit as they are
+            for number, (begin, end) in enumerate(functions)
+        ),
         103: array(METHODS),
         106: bytes(0x20),
         109: instances,
@@ -76,12 +85,16 @@ def image(functions: list[tuple[int, int]]) -> ReadyToRunImage:
         sections += pack("<III", kind, at + len(content), len(data))
         content += data
     header = b"RTR\0" + pack("<HHII", 9, 3, 0, len(tables)) + sections
-    blob = header + bytes(0x2000 - len(header)) + content
-    return ReadyToRunImage(
-        SimpleNamespace(base=BASE, managed_native_header=(0, len(header)), read=lambda rva, size: blob[rva : rva + size])  # type: ignore[arg-type]
+    blob = bytearray(header + bytes(0x2000 - len(header)) + content)
+    for number, (begin, end) in enumerate(functions):
+        blob[0x800 + 4 * number : 0x804 + 4 * number] = pack("<I", (end - begin) // 4 | 1 << 27)
+    source: Any = SimpleNamespace(
+        base=BASE, is_arm64=machine == "arm64", managed_native_header=(0, len(header)), read=lambda rva, size: bytes(blob[rva : rva + size])
     )
+    return ReadyToRunImage(source)
 
 
+@pytest.mark.parametrize("machine", ["x64", "arm64"])
 @pytest.mark.parametrize(
     ("offset", "wanted"),
     [
@@ -94,12 +107,13 @@ def image(functions: list[tuple[int, int]]) -> ReadyToRunImage:
         (0x10C0, None),
     ],
 )
-def test_method_at(offset: int, wanted: CompiledMethod | None) -> None:
-    assert image(FUNCTIONS).method_at(BASE + offset) == wanted
+def test_method_at(machine: str, offset: int, wanted: CompiledMethod | None) -> None:
+    assert image(FUNCTIONS, machine).method_at(BASE + offset) == wanted
 
 
-def test_a_method_reaches_to_the_end_of_its_last_funclet() -> None:
-    found = image(FUNCTIONS)
+@pytest.mark.parametrize("machine", ["x64", "arm64"])
+def test_a_method_reaches_to_the_end_of_its_last_funclet(machine: str) -> None:
+    found = image(FUNCTIONS, machine)
     method = found.method_at(BASE + 0x1000)
     assert method is not None
     assert (found.method_size(method), found.method_count()) == (0x50, 3)

@@ -36,7 +36,7 @@ class ExceptionClauses:
             return False
         if code.start not in self._known:
             self._known[code.start] = self._jit(code) if code.kind == "jit" else self._image(code)
-        return code.fragment_start - code.start in self._known[code.start]
+        return code.funclet_start - code.start in self._known[code.start]
 
     def _jit(self, code: FrameCode) -> frozenset[int]:
         memory = self._memory

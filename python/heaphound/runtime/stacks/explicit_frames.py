@@ -1,6 +1,6 @@
 """Reads the runtime's explicit Frames: their class, the method that they stand for, and the registers of the managed code behind them.
 
-Sources: src/coreclr/vm/frames.h and amd64/cgenamd64.cpp (UpdateRegDisplay of each class) of v6.0 to v10.0;
+Sources: src/coreclr/vm/frames.h, amd64/cgenamd64.cpp and arm64/stubs.cpp (UpdateRegDisplay of each class) of v6.0 to v10.0;
 docs/design/datacontracts/StackWalk.md.
 """
 
@@ -19,9 +19,9 @@ from heaphound.runtime.stacks.frame_types import (
 )
 from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.platform_context import read_context, with_context_pointers
-from heaphound.runtime.stacks.registers import RegisterContext
+from heaphound.runtime.stacks.registers import FRAME_POINTER, RegisterContext
+from heaphound.runtime.stacks.saved_registers import saved_slots
 
-_SAVED = ("R12", "R13", "R14", "R15", "Rbx", "Rbp")  # fields of CalleeSavedRegisters
 _DATUM_IS_TARGET, _DATUM_MARKS = 1, 6  # InlinedCallFrame.m_Datum: an address of native code; a call of the exception handling itself
 
 
@@ -32,6 +32,7 @@ class ExplicitFrames:
         self._runtime = runtime
         self._memory = runtime.memory
         self._layout = runtime.layout
+        self._machine = runtime.core.machine
         self._locator = locator
         self._helpers = helpers
         self._types = frame_types(runtime.layout)
@@ -79,18 +80,18 @@ class ExplicitFrames:
         if name in HELPER_METHOD:
             return self._helpers.resume(address)
         if name in CONTEXT_INSIDE:
-            context = read_context(memory, address + layout.offset(name, "TargetContext"), self._runtime.core.machine)
+            context = read_context(memory, address + layout.offset(name, "TargetContext"), self._machine)
             if name != "SoftwareExceptionFrame":
                 return context
             # m_ContextPointers follow m_ReturnAddress (frames.h of v10.0)
             return with_context_pointers(memory, context, address + layout.offset(name, "ReturnAddress") + 8)
         if name in CONTEXT_POINTER:
             pointer = memory.pointer(address + layout.offset("ResumableFrame", "TargetContextPtr"))
-            return read_context(memory, pointer, self._runtime.core.machine)
+            return read_context(memory, pointer, self._machine)
         if name == "HijackFrame":
             return self._hijack(address)
         evaluation = memory.pointer(address + layout.offset("FuncEvalFrame", "DebuggerEvalPtr"))
-        return read_context(memory, evaluation + layout.offset("DebuggerEval", "TargetContext"), self._runtime.core.machine)
+        return read_context(memory, evaluation + layout.offset("DebuggerEval", "TargetContext"), self._machine)
 
     def _inlined_call(self, address: int) -> RegisterContext | None:
         memory, layout = self._memory, self._layout
@@ -99,7 +100,8 @@ class ExplicitFrames:
             return None
         saved_fp = address + layout.offset("InlinedCallFrame", "CalleeSavedFP")
         sp = memory.pointer(address + layout.offset("InlinedCallFrame", "CallSiteSP"))
-        return RegisterContext("x64", {"rip": ip, "rsp": sp, "rbp": memory.pointer(saved_fp)}, {"rbp": saved_fp})
+        name = FRAME_POINTER[self._machine]
+        return RegisterContext.at(self._machine, ip, sp, {name: memory.pointer(saved_fp)}, {name: saved_fp})
 
     def _transition(self, block: int) -> RegisterContext:
         """Registers of the caller of a stub that pushed a TransitionBlock: its return address and all callee-saved registers."""
@@ -121,9 +123,9 @@ class ExplicitFrames:
         )
 
     def _saved(self, registers: int, return_address: int, sp: int) -> RegisterContext:
-        where = {field.lower(): registers + self._layout.offset("CalleeSavedRegisters", field) for field in _SAVED}
+        where = saved_slots(self._layout, self._machine, registers)
         values = {name: self._memory.pointer(slot) for name, slot in where.items()}
-        return RegisterContext("x64", {**values, "rip": self._memory.pointer(return_address), "rsp": sp}, where)
+        return RegisterContext.at(self._machine, self._memory.pointer(return_address), sp, values, where)
 
     def _method(self, name: str, address: int) -> tuple[int | None, Method | None]:
         memory, layout = self._memory, self._layout

@@ -12,7 +12,7 @@ class FrameCode:
     """The managed code that a frame runs. All addresses absolute.
 
     `start` is the first instruction of the method's main body: native offsets of GC and debug information count from it. `fragment_start`
-    to `fragment_end` is the main body or the one funclet that holds the instruction pointer.
+    to `fragment_end` is the main body or the one funclet that holds the instruction pointer, or the piece of it that has unwind data.
     """
 
     kind: Literal["jit", "ready-to-run"]
@@ -22,7 +22,7 @@ class FrameCode:
     image_base: int
     """What the addresses in unwind information count from: base of the code range (JIT) or of the image (ready-to-run)."""
     unwind_info: int
-    """UNWIND_INFO of the fragment."""
+    """Unwind data of the fragment: `image_base` plus what its RUNTIME_FUNCTION has, which on arm64 may be the data itself, packed."""
     gc_info: int
     """GcInfo of the whole method: funclets share it."""
     debug_info: int | None
@@ -30,11 +30,18 @@ class FrameCode:
     method: Method | None
     problem: str | None = None
     """Why `method` is None, or why it is only the likely one."""
+    first_fragment_start: int | None = None
+    """Where the main body or the funclet begins of which this fragment is a further one; None for the first (arm64: after each 1 MB)."""
 
     @property
     def is_funclet(self) -> bool:
         """Whether the code is a catch, finally, fault or filter body apart from the method's main body."""
-        return self.fragment_start != self.start
+        return self.funclet_start != self.start
+
+    @property
+    def funclet_start(self) -> int:
+        """First instruction of the main body or the funclet that holds the instruction pointer."""
+        return self.fragment_start if self.first_fragment_start is None else self.first_fragment_start
 
     @property
     def is_ready_to_run(self) -> bool:

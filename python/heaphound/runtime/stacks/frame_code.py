@@ -1,18 +1,19 @@
 """From an instruction pointer to the code fragment that holds it: its unwind information, GC information and method.
 
 JIT code: RealCodeHeader before the method (src/coreclr/vm/codeman.h). Ready-to-run code: the table of RUNTIME_FUNCTIONs, sorted by
-begin; GC information follows the UNWIND_INFO and its personality routine (ReadyToRunJitManager::GetGCInfoToken in codeman.cpp).
+begin; GC information follows the unwind data and its personality routine (ReadyToRunJitManager::GetGCInfoToken in codeman.cpp).
 """
+
+from dataclasses import dataclass
 
 from heaphound.errors import LayoutError, LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.code import CodeLocation, CodeLocator
 from heaphound.runtime.code_ranges import CodeSection
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.runtime_functions import piece_bytes
 from heaphound.runtime.stacks.frame import FrameCode
-from heaphound.runtime.stacks.unwind_x64 import read_unwind_info
-
-_PERSONALITY_BYTES = 4  # its RVA is always there in ready-to-run images
+from heaphound.runtime.stacks.unwinding import continues, gc_info_address
 
 
 class FrameCodes:
@@ -21,6 +22,7 @@ class FrameCodes:
     def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
         self._memory = locator.tables
         self._layout = runtime.layout
+        self._machine = runtime.core.machine
         self._locator = locator
         self._known: dict[int, FrameCode | None] = {}
 
@@ -49,56 +51,57 @@ class FrameCodes:
         count = memory.u32(header + layout.offset("RealCodeHeader", "NumUnwindInfos"))
         if not 0 < count <= LIMITS.code_fragments:
             raise LimitExceeded(f"the method at {found.start:#x} claims {count} code fragments")
-        table = header + layout.offset("RealCodeHeader", "UnwindInfos")
-        size = layout.size("RuntimeFunction")
-        begin, end, unwind_info = self._function(table)
-        for index in range(1, count):
-            fragment = self._function(table + size * index)
-            if section.start + fragment[0] > found.address:
+        first = header + layout.offset("RealCodeHeader", "UnwindInfos")
+        entry, size = first, layout.size("RuntimeFunction")
+        for following in range(first + size, first + size * count, size):
+            if self._begin(section, following) > found.address:
                 break
-            begin, end, unwind_info = fragment
+            entry = following
+        piece = self._piece(section, entry)
         return FrameCode(
             kind="jit",
             start=found.start,
-            fragment_start=section.start + begin,
-            fragment_end=section.start + end,
+            fragment_start=piece.begin,
+            fragment_end=piece.end,
             image_base=section.start,
-            unwind_info=section.start + unwind_info,
+            unwind_info=piece.unwind_info,
             gc_info=memory.pointer(header + layout.offset("RealCodeHeader", "GCInfo")),
             debug_info=memory.pointer(header + layout.offset("RealCodeHeader", "DebugInfo")) or None,
             method=found.method,
             problem=found.problem,
+            first_fragment_start=self._first(section, piece, first),
         )
 
     def _ready_to_run(self, section: CodeSection, address: int) -> FrameCode | None:
-        fragment = self._fragment(section, address)
-        if fragment is None:
+        piece = self._piece_at(section, address)
+        if piece is None:
             return None
         found = self._locator.locate(address)
         if found is None or found.kind != "ready-to-run":
             return None
-        main = fragment if found.start == fragment[0] else self._fragment(section, found.start)
+        main = piece if found.start == piece.begin else self._piece_at(section, found.start)
         if main is None:
             raise Malformed(f"the method of {address:#x} starts at {found.start:#x}, where the image at {section.start:#x} has no code")
         return FrameCode(
             kind="ready-to-run",
             start=found.start,
-            fragment_start=fragment[0],
-            fragment_end=fragment[1],
+            fragment_start=piece.begin,
+            fragment_end=piece.end,
             image_base=section.start,
-            unwind_info=fragment[2],
-            gc_info=main[2] + read_unwind_info(self._memory, main[2]).size_bytes + _PERSONALITY_BYTES,
+            unwind_info=piece.unwind_info,
+            gc_info=gc_info_address(self._memory, self._machine, section.start, main.unwind_info),
             debug_info=None,
             method=found.method,
             problem=found.problem,
+            first_fragment_start=self._first(section, piece, main.entry),
         )
 
-    def _fragment(self, section: CodeSection, address: int) -> tuple[int, int, int] | None:
-        """(begin, end, unwind information) of the code fragment of an image that holds an address, absolute; None outside of code.
+    def _piece_at(self, section: CodeSection, address: int) -> "_Piece | None":
+        """The piece of code of an image that holds an address; None outside of code.
 
         Halves the table as the runtime does, so that a dump with only the pages it walked suffices.
         """
-        memory, layout, base = self._memory, self._layout, section.start
+        memory, layout = self._memory, self._layout
         info = memory.pointer((section.module or 0) + layout.offset("Module", "ReadyToRunInfo"))
         if info and layout.has("ReadyToRunInfo", "CompositeInfo"):
             info = memory.pointer(info + layout.offset("ReadyToRunInfo", "CompositeInfo")) or info
@@ -109,21 +112,48 @@ class FrameCodes:
         low, high = 0, memory.u32(info + layout.offset("ReadyToRunInfo", "NumRuntimeFunctions"))
         while low < high:
             middle = (low + high) // 2
-            if base + memory.u32(table + size * middle) <= address:
+            if self._begin(section, table + size * middle) <= address:
                 low = middle + 1
             else:
                 high = middle
         if low == 0:
             return None
-        begin, end, unwind_info = self._function(table + size * (low - 1))
-        return (base + begin, base + end, base + unwind_info) if address < base + end else None
+        piece = self._piece(section, table + size * (low - 1))
+        return piece if address < piece.end else None
 
-    def _function(self, address: int) -> tuple[int, int, int]:
-        """(begin, end, unwind information) of one RUNTIME_FUNCTION, relative to the image or code range."""
-        memory, layout = self._memory, self._layout
-        begin = memory.u32(address + layout.offset("RuntimeFunction", "BeginAddress"))
-        end = memory.u32(address + layout.offset("RuntimeFunction", "EndAddress"))
-        return begin, end, memory.u32(address + layout.offset("RuntimeFunction", "UnwindData"))
+    def _first(self, section: CodeSection, piece: "_Piece", first: int) -> int | None:
+        """Where the main body or funclet begins of which a piece is a further one, in the table from `first` on; None for the first."""
+        entry, unwind_info = piece.entry, piece.unwind_info
+        for _ in range(LIMITS.code_fragments):
+            if entry <= first or not continues(self._memory, self._machine, section.start, unwind_info):
+                return None if entry == piece.entry else self._begin(section, entry)
+            entry -= self._layout.size("RuntimeFunction")
+            unwind_info = section.start + self._memory.u32(entry + self._layout.offset("RuntimeFunction", "UnwindData"))
+        raise LimitExceeded(f"the code at {piece.begin:#x} continues more than {LIMITS.code_fragments} others")
+
+    def _begin(self, section: CodeSection, entry: int) -> int:
+        return section.start + self._memory.u32(entry + self._layout.offset("RuntimeFunction", "BeginAddress"))
+
+    def _piece(self, section: CodeSection, entry: int) -> "_Piece":
+        """What the RUNTIME_FUNCTION at an address says; its numbers are relative to the image or code range."""
+        memory, layout, base = self._memory, self._layout, section.start
+        begin = self._begin(section, entry)
+        unwind_data = memory.u32(entry + layout.offset("RuntimeFunction", "UnwindData"))
+        if layout.has("RuntimeFunction", "EndAddress"):
+            end = base + memory.u32(entry + layout.offset("RuntimeFunction", "EndAddress"))
+        else:
+            end = begin + piece_bytes(unwind_data, lambda rva, size: memory.bytes(base + rva, size))
+        return _Piece(entry, begin, end, base + unwind_data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One RUNTIME_FUNCTION at the address `entry`; the others are absolute, `unwind_info` as in `FrameCode`."""
+
+    entry: int
+    begin: int
+    end: int
+    unwind_info: int
 
 
 CODE_ERRORS = (Unreadable, Malformed, LayoutError)

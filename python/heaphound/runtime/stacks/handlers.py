@@ -12,6 +12,7 @@ from dataclasses import replace
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.registers import FRAME_POINTER
 
 _DISPATCHER = "System.Runtime.EH"
 
@@ -49,7 +50,7 @@ def _is_parent(frame: ManagedFrame, funclet: ManagedFrame) -> bool:
     """Whether a frame is the one that a funclet works on: the same method, and the same frame pointer, by which the funclet finds it."""
     if frame.code.is_funclet or frame.code.start != funclet.code.start:
         return False
-    pointers = [item.context.values.get("rbp", item.context.values.get("fp")) for item in (frame, funclet)]
+    pointers = [item.context.values.get(FRAME_POINTER[item.context.machine]) for item in (frame, funclet)]
     return None in pointers or pointers[0] == pointers[1]
 
 

@@ -1,28 +1,46 @@
 """The runtime's own CONTEXT structure, into which it saves all registers of a thread (src/coreclr/pal/inc/pal.h, the same as Windows')."""
 
+from dataclasses import dataclass
 from struct import unpack
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import Malformed
+from heaphound.dump.registers import Machine
 from heaphound.runtime.stacks.registers import RegisterContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """`names` are the general registers from `offset` on; of KNONVOLATILE_CONTEXT_POINTERS those that are filled in, by their index."""
+
+    names: tuple[str, ...]
+    offset: int
+    ip: str
+    sp: str
+    pointers: dict[str, int]
+
 
 # fmt: off
 _X64 = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
 )
 # fmt: on
-_X64_OFFSET = 0x78  # Rax, behind the homes of parameters, flags, segments and debug registers
-_X64_INTEGER_POINTERS = 16 * 8  # behind the pointers to sixteen xmm registers
-_X64_NONVOLATILE = ("rbx", "rbp", "r12", "r13", "r14", "r15")  # the only pointers that are filled in
+_ARM64 = (*(f"x{number}" for number in range(29)), "fp", "lr", "sp", "pc")
+_ARM64_POINTERS = (*(f"x{number}" for number in range(19, 29)), "fp", "lr")
+_SHAPES: dict[Machine, _Shape] = {
+    # Rax, behind the homes of parameters, flags, segments and debug registers; sixteen pointers to vector registers come first.
+    "x64": _Shape(_X64, 0x78, "rip", "rsp", {name: 16 + _X64.index(name) for name in ("rbx", "rbp", "r12", "r13", "r14", "r15")}),
+    # X0, behind the flags of the structure and of the processor.
+    "arm64": _Shape(_ARM64, 8, "pc", "sp", {name: index for index, name in enumerate(_ARM64_POINTERS)}),
+}
 
 
-def read_context(memory: Memory, address: int, machine: str) -> RegisterContext:
-    """All general registers of the CONTEXT at an address. Raises Unreadable, Malformed for another machine than x64."""
-    if machine != "x64":
-        raise Malformed(f"a CONTEXT of {machine} cannot be read")
-    values = unpack(f"<{len(_X64)}Q", memory.bytes(address + _X64_OFFSET, 8 * len(_X64)))
-    where = {name: address + _X64_OFFSET + 8 * index for index, name in enumerate(_X64) if name not in ("rsp", "rip")}
-    return RegisterContext("x64", dict(zip(_X64, values, strict=True)), where)
+def read_context(memory: Memory, address: int, machine: Machine) -> RegisterContext:
+    """All general registers of the CONTEXT at an address. Raises Unreadable."""
+    shape = _SHAPES[machine]
+    values = unpack(f"<{len(shape.names)}Q", memory.bytes(address + shape.offset, 8 * len(shape.names)))
+    found = dict(zip(shape.names, values, strict=True))
+    where = {name: address + shape.offset + 8 * index for index, name in enumerate(shape.names) if name not in (shape.sp, shape.ip)}
+    return RegisterContext.at(machine, found[shape.ip], found[shape.sp], found, where)
 
 
 def with_context_pointers(memory: Memory, context: RegisterContext, address: int) -> RegisterContext:
@@ -30,7 +48,8 @@ def with_context_pointers(memory: Memory, context: RegisterContext, address: int
 
     A collection that moves an object corrects those slots and not the copy in the CONTEXT. Raises Unreadable.
     """
-    pointers = unpack(f"<{len(_X64) - 1}Q", memory.bytes(address + _X64_INTEGER_POINTERS, 8 * (len(_X64) - 1)))
-    where = {name: pointer for name, pointer in zip(_X64, pointers, strict=False) if pointer and name in _X64_NONVOLATILE}
+    pointers = _SHAPES[context.machine].pointers
+    where = {name: memory.pointer(address + 8 * index) for name, index in pointers.items()}
+    where = {name: pointer for name, pointer in where.items() if pointer}
     values = {name: memory.pointer(pointer) for name, pointer in where.items()}
-    return RegisterContext("x64", {**context.values, **values}, {**context.saved_at, **where})
+    return RegisterContext(context.machine, {**context.values, **values}, {**context.saved_at, **where})

@@ -1,7 +1,7 @@
 """Registers of one frame, by name, with where each callee-saved one was stored: the same shape for every architecture."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from heaphound.dump.registers import Machine
 from heaphound.errors import Malformed
@@ -13,7 +13,18 @@ CALLEE_SAVED: dict[str, tuple[str, ...]] = {
     "x64": ("rbx", "rbp", "r12", "r13", "r14", "r15"),
     "arm64": (*(f"x{number}" for number in range(19, 29)), "fp", "lr"),
 }
+FRAME_POINTER = {"x64": "rbp", "arm64": "fp"}
 _SPECIAL = {"x64": ("rip", "rsp", "rbp"), "arm64": ("pc", "sp", "fp")}
+_SIGNED_BITS = {"x64": 0, "arm64": MASK & ~((1 << 48) - 1)}
+
+
+def code_address(machine: Machine, value: int) -> int:
+    """An instruction's address out of a saved one, without the signature that pointer authentication of arm64 may have put above it.
+
+    Linux gives a process addresses of more than 48 bits only where it asks for one (Documentation/arch/arm64/memory.rst), which .NET does
+    not.
+    """
+    return value & ~_SIGNED_BITS[machine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,12 @@ class RegisterContext:
     machine: Machine
     values: Mapping[str, int] = field(repr=False)
     saved_at: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def at(machine: Machine, ip: int, sp: int, values: Mapping[str, int], saved_at: Mapping[str, int]) -> "RegisterContext":
+        """The registers of a frame that goes on at `ip` with the stack pointer `sp`; `values` are the others that are known."""
+        ip_name, sp_name, _ = _SPECIAL[machine]
+        return RegisterContext(machine, {**values, ip_name: code_address(machine, ip & MASK), sp_name: sp & MASK}, saved_at)
 
     @property
     def ip(self) -> int:
@@ -55,5 +72,4 @@ class RegisterContext:
         """The caller's registers: callee-saved ones of this frame overlaid with `values`; scratch registers are lost."""
         kept = {name: self.values[name] for name in CALLEE_SAVED[self.machine] if name in self.values}
         where = {name: address for name, address in self.saved_at.items() if name not in values}
-        ip_name, sp_name, _ = _SPECIAL[self.machine]
-        return replace(self, values={**kept, **values, ip_name: ip & MASK, sp_name: sp & MASK}, saved_at={**where, **saved_at})
+        return RegisterContext.at(self.machine, ip, sp, {**kept, **values}, {**where, **saved_at})

@@ -47,7 +47,7 @@ class StackWalker:
         if registers is None:
             yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
             return
-        start = RegisterContext("x64" if self.runtime.core.machine == "x64" else "arm64", registers)
+        start = RegisterContext(self.runtime.core.machine, registers)
         yield from mark_handlers(_Walk(self, start, thread.frame).run(), self._clauses)
 
 
@@ -92,7 +92,9 @@ class _Walk:
                 yield ManagedFrame(code, self._context, caller, self._active, self._interrupted)
                 if caller is None:
                     raise failure or Malformed("the frame cannot be unwound")
-                self._managed_sp, self._context, self._active, self._interrupted = self._context.sp, caller, False, False
+                # Only a leaf of arm64 has its caller's stack pointer: its return address is in a register.
+                self._managed_sp = self._context.sp - (caller.sp == self._context.sp)
+                self._context, self._active, self._interrupted = caller, False, False
             except (Unreadable, Malformed, LayoutError) as error:
                 yield StackEnd(self._context.sp, str(error))
                 return
