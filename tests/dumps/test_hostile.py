@@ -120,7 +120,7 @@ def test_no_permission(tmp_path: Path) -> None:
     shutil.copyfile(SAMPLE, path)
     path.chmod(0)
     drop = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY}); " if os.geteuid() == 0 else ""
-    load = "import os, sys; import heaphound.cli.main as cli, heaphound.session; "
+    load = "import os, sys; import heaphound.cli.main as cli, heaphound.api; "
     program = f"{load}{drop}sys.argv[1:] = ['info', {str(path)!r}]; sys.exit(cli.main())"
     for directory in [tmp_path, *tmp_path.parents]:
         if directory.stat().st_uid == os.geteuid() and directory != Path("/"):
