@@ -21,7 +21,30 @@ def verify(session: Session) -> Answer[VerifyResult]:
         reference_checksum=Checksum(graph.reference_checksum()),
         problems=tuple(_problems(session)),
     )
-    return Answer(dump_facts(session), heap_coverage(session), result)
+    return Answer(dump_facts(session), heap_coverage(session, notes=_sweeping(session)), result)
+
+
+def _sweeping(session: Session) -> tuple[str, ...]:
+    """The sentence that stands for dead objects' references in the middle of a background collection's sweep."""
+    count = session.graph.graph.dangling_count
+    if not count or not session.gc_heap.background_collecting:
+        return ()
+    return (
+        f"{count:,} references hold addresses where no object starts; those of objects that nothing holds are no problem: a background "
+        "collection was sweeping, and had freed what they refer to before them",
+    )
+
+
+def _dangling(session: Session) -> list[tuple[int, int]]:
+    """(object index, what one of its references holds) for references to no object that a sound heap does not have.
+
+    A background collection frees dead objects segment by segment while the program runs (background_sweep in src/coreclr/gc/gc.cpp), so
+    that dead objects ahead of it refer to free space.
+    """
+    found = session.graph.graph.dangling_references
+    if found and session.gc_heap.background_collecting:
+        return [(source, value) for source, value in found if session.graph.is_reachable(source)]
+    return found
 
 
 def _problems(session: Session) -> list[Problem]:
@@ -34,7 +57,7 @@ def _problems(session: Session) -> list[Problem]:
             None,
             f"a reference in it holds {value:#x}, where no object starts",
         )
-        for source, value in session.graph.graph.dangling_references
+        for source, value in _dangling(session)
     ]
     missing = session.graph.graph.missing_slots
     if missing:
