@@ -1,15 +1,18 @@
 """Where memory accumulates: from a big owner down the dominator tree to the object whose content is many small things."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from heaphound.diagnose.subject import Subject
+from heaphound.runtime.framework import is_collection_part
 
 OWNERS = 32
 SAMPLED_CHILDREN = 2000
+SAMPLED_NODES = 200
+CHILDREN_OF_NODE = 8  # key, value, and nodes of the same bucket
 DEEPEST = 64
 MANY = 100
 MOST_OF = 0.6  # a child with this share of its owner's bytes leads on towards where they pile up
@@ -67,8 +70,24 @@ def _piled(subject: Subject, at: int) -> tuple[int, int]:
     counts, sizes = subject.graph.dominators.retained_by_type(at)
     kind = max(sums, key=lambda table: sums[table][0]) if sums else 0
     if sums and sums[kind][1] >= MANY:
-        return kind, sums[kind][1] if len(children) < SAMPLED_CHILDREN else int(counts[subject.graph.type_index(kind)])
+        count = sums[kind][1] if len(children) < SAMPLED_CHILDREN else int(counts[subject.graph.type_index(kind)])
+        return (_carried(subject, children) or kind) if is_collection_part(subject.types.type(kind).name) else kind, count
     # few children that own each other in a row: what there is most of, by its own bytes
     many = np.where(counts >= MANY, sizes, 0)
     largest = int(np.argmax(many)) if len(many) else 0
     return (int(subject.graph.table.method_tables[largest]), int(counts[largest])) if len(many) and many[largest] else (0, 0)
+
+
+def _carried(subject: Subject, nodes: Sequence[int]) -> int | None:
+    """Method table of what nodes of a collection hold most of, by retained bytes; None where most hold nothing that is theirs alone."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for node in nodes[:SAMPLED_NODES]:
+        for child in subject.graph.owned(node, CHILDREN_OF_NODE):
+            kind = subject.type_of(child)
+            if is_collection_part(kind.name):
+                continue
+            entry = sums[kind.method_table]
+            entry[0] += subject.graph.retained_bytes(child)
+            entry[1] += 1
+    carried = max(sums, key=lambda table: sums[table][0]) if sums else 0
+    return carried if sums and 2 * sums[carried][1] > len(nodes[:SAMPLED_NODES]) else None

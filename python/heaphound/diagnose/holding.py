@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from heaphound.address import Address
 from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import FindingRoot
+from heaphound.runtime.framework import is_framework
 from heaphound.runtime.roots import KINDS, Root, RootTable
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame
 from heaphound.runtime.threads import Thread
 
 PATHS_COMPARED = 16
+STEPS_OF_A_FRAME = 3  # so much longer may a path from a lasting root be than one from a stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,27 @@ def best_root(roots: RootTable, address: int) -> Root | None:
 
 
 def held_by(subject: Subject, index: int) -> Held:
-    """The root that explains best why an object is alive: statics before handles before stacks, then the shortest path."""
+    """The root that explains best why an object is alive: a static field of the program's own before all others, then the shortest path.
+
+    A path through .NET's own statics (its timers, say) tells less the longer it is, and a frame may be gone a moment later.
+    """
     found = subject.graph.paths_to(index, PATHS_COMPARED)
-    best: tuple[tuple[int, int], Root, tuple[int, ...]] | None = None
+    best: tuple[tuple[int, int, int], Root, tuple[int, ...]] | None = None
     for path in found.paths:
         root = best_root(subject.roots, subject.address_of(path[0]))
         if root is not None:
-            rank = (KINDS.index(root.kind), len(path))
+            rank = _rank(root, len(path))
             if best is None or rank < best[0]:
                 best = (rank, root, path)
     return Held(None, (), found.complete) if best is None else Held(best[1], best[2], found.complete)
+
+
+def _rank(root: Root, steps: int) -> tuple[int, int, int]:
+    if not root.exact:
+        return 2, steps, 0
+    if root.static is not None and not is_framework(root.static.declaring_type):
+        return 0, KINDS.index(root.kind), steps
+    return 1, steps + (STEPS_OF_A_FRAME if root.os_id is not None else 0), KINDS.index(root.kind)
 
 
 def thread_of(threads: Sequence[Thread], root: Root) -> int | None:

@@ -102,6 +102,13 @@ class ObjectGraph:
         )
         return Paths(tuple(tuple(path) for path in paths), complete)
 
+    def path_between(self, source: int, target: int) -> tuple[int, ...]:
+        """A shortest path of references from one object to another, both included; the two alone where none leads there."""
+        if target in self.references(source):
+            return (source, target)
+        paths, _ = self.graph.shortest_paths(np.array([source], np.uint32), target, 1, progress=self._progress)
+        return tuple(paths[0]) if paths else (source, target)
+
     def type_index(self, method_table: int) -> int:
         """Type index of a method table of the heap. KeyError for one that no object has."""
         at = int(np.searchsorted(self.table.method_tables, np.uint64(method_table)))

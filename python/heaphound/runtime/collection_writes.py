@@ -49,7 +49,7 @@ def _writes_of_method(
         if operation.opcode not in CALLS or called is None or called.name.rpartition(".")[2] not in names or not operation.arguments:
             continue
         for option in options(operation.arguments[0]):
-            source = _source(option)
+            source = value_source(option)
             if source == field or source in getters:
                 through = "" if source == field else f"{source[0]}.{source[1]}"
                 found.append(CollectionWrite(CodeSite(module, rid, operation), called.full_name, through))
@@ -57,7 +57,7 @@ def _writes_of_method(
     return found
 
 
-def _source(value: Value) -> tuple[str, str]:
+def value_source(value: Value) -> tuple[str, str]:
     """(declaring type, name) of the field or method that a value came from; empty names when from elsewhere."""
     field = source_field(value)
     if field is not None:
