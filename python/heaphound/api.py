@@ -182,12 +182,16 @@ def open(
     binaries: Sequence[str | Path] = (),
     cache_directory: str | Path | None = None,
     progress: Progress = silent,
+    system_roots: Sequence[str | Path] = (),
 ) -> Dump:
     """Open a core dump, plain or compressed. `symbols` are directories of portable PDBs, `binaries` of images that the core lacks.
 
+    `system_roots` hold the file system of the process, as a container's image or its layers do: images are then taken from their paths
+    below these, not from the same paths on this machine.
+
     Raises DumpError when the file is no usable core. A runtime that cannot be read raises at the first verb that needs it.
     """
-    return Dump(Session(path, symbols, binaries, cache_directory, progress))
+    return Dump(Session(path, symbols, binaries, cache_directory, progress, system_roots))
 
 
 def cache(directory: str | Path | None = None, *, remove: bool = False) -> CacheResult:

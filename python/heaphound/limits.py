@@ -21,6 +21,7 @@ class Limits:
     gnu_hash_chain: int = 4_194_304  # symbols in one bucket: never more than the symbols there are
     image_notes_bytes: int = 1 << 20  # PT_NOTE of one image; build-id and ABI tag take about 100 bytes
     relocation_entries: int = 16_777_216  # of one image; Chromium, the largest known, has some 1.2 million
+    symbolic_links: int = 40  # followed for one path below --sysroot, as many as Linux follows
     binaries_files: int = 1_000_000  # files looked at below one --binaries directory; a whole container image has some 100,000
     compared_pages: int = 256  # pages of a mapped file held against the file on disk: 1 MiB, no chance left for another build
 

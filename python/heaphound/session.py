@@ -57,14 +57,17 @@ class Session:
         binaries: Sequence[str | Path] = (),
         cache_directory: str | Path | None = None,
         progress: Progress = silent,
+        system_roots: Sequence[str | Path] = (),
     ) -> None:
         self.progress = progress
         self.incomplete: list[str] = []
         opened = open_core(path, progress=progress, cache_directory=None if cache_directory is None else Path(cache_directory))
         self.core: Core
         self.backing: BackingReport
-        self.core, self.backing = attach_binaries(opened, [Path(directory) for directory in binaries])
-        self.symbols = SymbolStore(symbols)
+        self.core, self.backing = attach_binaries(
+            opened, [Path(directory) for directory in binaries], [Path(root) for root in system_roots]
+        )
+        self.symbols = SymbolStore(symbols, system_roots=system_roots)
 
     def _root_source(self, name: str, read: Callable[[], PartT], absent: PartT) -> PartT:
         try:

@@ -1,7 +1,9 @@
 """Cores of one process by createdump, gcore and the kernel: the same answers wherever the mapped files are at hand."""
 
 import json
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +63,31 @@ def test_binaries_in_place_of_the_original_paths() -> None:
     assert asdict(dump.verify().result) == asdict(whole.verify().result)
     assert asdict(dump.types().result) == asdict(whole.types().result)
     assert not [note for note in dump.types().coverage.notes if "--binaries" in note]
+
+
+@pytest.mark.kernel_core
+def test_the_file_system_of_a_container_in_two_layers(tmp_path: Path) -> None:
+    """Base and program as layers of their own; the framework's folder is a link there, as the process alone would resolve it."""
+    kinds = make_kinds(Recipe("Shapes", "8.0.4"), ("full", "kernel"))
+    framework, base, upper = framework_directory("8.0.4"), tmp_path / "base", tmp_path / "upper"
+    for folder, there in ((kinds.app, upper / str(kinds.app).lstrip("/")), (framework, base / "elsewhere")):
+        shutil.copytree(folder, there, copy_function=shutil.copyfile)
+    (base / str(framework).lstrip("/")).parent.mkdir(parents=True)
+    (base / str(framework).lstrip("/")).symlink_to("/elsewhere")
+    dump = heaphound.open(str(kinds.cores["kernel"]), system_roots=[upper, base])
+    whole = heaphound.open(str(kinds.cores["full"]))
+    assert asdict(dump.types().result) == asdict(whole.types().result)
+    attached = {Path(file.file) for file in dump.session.backing.attached}
+    assert all(file.is_relative_to(tmp_path) for file in attached)
+    assert base / "elsewhere" / "libcoreclr.so" in attached
+    assert upper / str(kinds.app / "Shapes.dll").lstrip("/") in attached
+
+
+@pytest.mark.kernel_core
+def test_an_empty_file_system_stands_for_no_files(tmp_path: Path) -> None:
+    """The files of this machine are not taken in its place; every object is still counted, and the remedy is named."""
+    kinds = make_kinds(Recipe("Shapes", "8.0.4"), ("full", "kernel"))
+    dump = heaphound.open(str(kinds.cores["kernel"]), system_roots=[tmp_path])
+    assert dump.session.backing.attached == []
+    assert dump.verify().result.walk_checksum == heaphound.open(str(kinds.cores["full"])).verify().result.walk_checksum
+    assert [note for note in dump.types().coverage.notes if "--sysroot" in note]

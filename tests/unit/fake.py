@@ -43,8 +43,10 @@ class FakeLibrary:
         binaries: Sequence[str] = (),
         cache_directory: str | None = None,
         progress: Progress = silent,
+        system_roots: Sequence[str] = (),
     ) -> Any:
-        self.opened.append({"path": path, "symbols": tuple(symbols), "binaries": tuple(binaries), "cache_directory": cache_directory})
+        given = {"symbols": tuple(symbols), "binaries": tuple(binaries), "system_roots": tuple(system_roots)}
+        self.opened.append({"path": path, "cache_directory": cache_directory, **given})
         progress("walking the heap", 1, 2)
         return self.dump
 

@@ -53,5 +53,6 @@ def _absent_files(paths: list[str], assemblies: int) -> str:
     more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
     return (
         f"the metadata of {len(paths)} of {assemblies} assemblies is neither in the dump nor at their paths here "
-        f"({', '.join(paths[:NAMES_SHOWN])}{more}): their types and fields have no names; give the directory of the files with --binaries"
+        f"({', '.join(paths[:NAMES_SHOWN])}{more}): their types and fields have no names; "
+        "give the directory of the files with --binaries, or the file system of the container with --sysroot"
     )

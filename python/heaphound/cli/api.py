@@ -101,6 +101,7 @@ class Library(Protocol):
         binaries: Sequence[str] = (),
         cache_directory: str | None = None,
         progress: Progress = silent,
+        system_roots: Sequence[str] = (),
     ) -> Dump:
         """Open a core dump."""
 

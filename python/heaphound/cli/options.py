@@ -81,6 +81,7 @@ class DumpOptions:
     json: bool
     symbols: tuple[str, ...]
     binaries: tuple[str, ...]
+    system_roots: tuple[str, ...]
     cache_directory: str | None
     progress: bool
 
@@ -104,11 +105,12 @@ def dump_options(command: Command) -> Command:
         as_json: bool,
         symbols: tuple[str, ...],
         binaries: tuple[str, ...],
+        sysroot: tuple[str, ...],
         cache_directory: str | None,
         no_progress: bool,
         **others: Any,
     ) -> Any:
-        return command(DumpOptions(core, as_json, symbols, binaries, cache_directory, not no_progress), **others)
+        return command(DumpOptions(core, as_json, symbols, binaries, sysroot, cache_directory, not no_progress), **others)
 
     decorated: Callable[..., Any] = update_wrapper(collected, command)
     for decorator in reversed(
@@ -117,6 +119,7 @@ def dump_options(command: Command) -> Command:
             json_option,
             click.option("--symbols", metavar="DIR", multiple=True, help="Where portable PDBs lie (repeatable)."),
             click.option("--binaries", metavar="DIR", multiple=True, help="Where images lie that the core lacks (repeatable)."),
+            click.option("--sysroot", metavar="DIR", multiple=True, help="The process's file system, such as a container's (repeatable)."),
             cache_directory_option,
             click.option("--no-progress", is_flag=True, help="Say nothing on stderr while at work."),
         )

@@ -26,7 +26,12 @@ def answer(options: DumpOptions, run: Callable[[Dump], Answer[ResultT]]) -> Answ
     """Open the dump, ask it, and show progress meanwhile."""
     with watching(sys.stderr, options.progress) as progress:
         dump = library().open(
-            options.core, symbols=options.symbols, binaries=options.binaries, cache_directory=options.cache_directory, progress=progress
+            options.core,
+            symbols=options.symbols,
+            binaries=options.binaries,
+            cache_directory=options.cache_directory,
+            progress=progress,
+            system_roots=options.system_roots,
         )
         return run(dump)
 

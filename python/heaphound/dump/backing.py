@@ -71,13 +71,16 @@ class BackingReport:
     not_found: list[str]
 
 
-def attach_binaries(core: Core, directories: Sequence[Path] = (), *, use_original_paths: bool = True) -> tuple[Core, BackingReport]:
+def attach_binaries(
+    core: Core, directories: Sequence[Path] = (), system_roots: Sequence[Path] = (), *, use_original_paths: bool = True
+) -> tuple[Core, BackingReport]:
     """A core that reads absent read-only bytes of ELF and PE images from disk, and the report of what was attached and refused.
 
-    Looked for, in this order: in each of `directories` the whole path (a system root), then the file's name anywhere
-    below it; then the original path. Raises `DumpError` for a directory that is none.
+    Looked for, in this order: in each of `system_roots` the whole path, with links as the process saw them; in each of
+    `directories` the whole path, then the file's name anywhere below it; the original path, where there is no system root.
+    Raises `DumpError` for a directory that is none.
     """
-    finder = FileFinder([Path(directory) for directory in directories], use_original_paths)
+    finder = FileFinder(directories, use_original_paths, system_roots)
     image = core.image
     report = BackingReport([], [], [])
     for job in _jobs(core):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from heaphound.dump.elf_image import ElfHeaders, read_build_id, read_headers
+from heaphound.dump.system_root import path_below
 from heaphound.errors import DumpError, LimitExceeded, Malformed
 from heaphound.limits import LIMITS
 
@@ -72,13 +73,17 @@ class DiskFile:
 class FileFinder:
     """Finds candidates for a path that the dump names. Directories are listed once, at the first question."""
 
-    def __init__(self, directories: Sequence[Path], use_original_paths: bool) -> None:
+    def __init__(self, directories: Sequence[Path], use_original_paths: bool, system_roots: Sequence[Path] = ()) -> None:
         self._directories = [_checked(directory) for directory in directories]
-        self._use_original_paths = use_original_paths
+        self._system_roots = [_checked(root) for root in system_roots]
+        self._use_original_paths = use_original_paths and not self._system_roots
         self._by_name: list[dict[str, list[Path]]] | None = None
 
     def candidates(self, path: str) -> Iterator[Path]:
-        """Existing files for `path`, the likeliest first: below a directory at the whole path, by name, at the path itself."""
+        """Existing files for `path`, the likeliest first: below a system root or a directory at the whole path, below a directory by name.
+
+        At the path itself only where no system root is given: the files of this machine are then not those of the process.
+        """
         wanted = path.removesuffix(_DELETED)
         if not wanted.startswith("/") or "\0" in wanted:
             return
@@ -90,6 +95,10 @@ class FileFinder:
 
     def _all(self, wanted: str) -> Iterator[Path]:
         inside = os.path.normpath(wanted).lstrip("/")  # no ".." of a hostile path leads out of the given directory
+        for root in self._system_roots:
+            below = path_below(root, inside)
+            if below is not None and below.is_file():
+                yield below
         for directory in self._directories:
             if (directory / inside).is_file():
                 yield directory / inside

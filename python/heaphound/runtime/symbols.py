@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from heaphound.dump.system_root import path_below
 from heaphound.errors import Malformed, Unreadable
 from heaphound.runtime.metadata.debug_directory import CodeView, code_view, embedded_pdb
 from heaphound.runtime.pe import PEImage
@@ -26,10 +27,17 @@ class SymbolStore:
     """Looks for PDBs: inside the image, at the path that the compiler recorded, beside the module's file, in given directories.
 
     `directories` are searched by file name, directly, one level down, and as a symbol server's layout. `allow_original_paths` False keeps
-    to those and the image itself: paths from a dump then touch no file of this host.
+    to those and the image itself: paths from a dump then touch no file of this host. `system_roots` hold the file system of the process:
+    PDBs that lay beside their modules there are found below them.
     """
 
-    def __init__(self, directories: Sequence[str | Path] = (), allow_original_paths: bool = True) -> None:
+    def __init__(
+        self,
+        directories: Sequence[str | Path] = (),
+        allow_original_paths: bool = True,
+        system_roots: Sequence[str | Path] = (),
+    ) -> None:
+        self._system_roots = tuple(Path(root) for root in system_roots)
         self._directories = tuple(Path(directory) for directory in directories)
         self._allow_original_paths = allow_original_paths
         self._found: dict[bytes, Symbols] = {}
@@ -79,6 +87,10 @@ class SymbolStore:
         names = [name] if name else []
         if module_path:
             names.append(PureWindowsPath(module_path).stem + ".pdb")
+        if module_path and module_path.startswith("/"):
+            beside = [str(PurePosixPath(module_path).parent / item) for item in names]
+            below = (path_below(root, path) for root in self._system_roots for path in beside)
+            yield from (path for path in below if path is not None)
         if self._allow_original_paths:
             if view.path.startswith("/"):
                 yield Path(view.path)

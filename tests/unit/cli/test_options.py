@@ -39,8 +39,9 @@ def test_sizes(text: str, size: int) -> None:
 
 
 def test_opening_gets_where_to_look() -> None:
-    ran = run("info", "core", "--symbols", "a", "--symbols", "b", "--binaries", "c", "--cache-dir", "d")
-    assert ran.library.opened == [{"path": "core", "symbols": ("a", "b"), "binaries": ("c",), "cache_directory": "d"}]
+    ran = run("info", "core", "--symbols", "a", "--symbols", "b", "--binaries", "c", "--sysroot", "e", "--sysroot", "f", "--cache-dir", "d")
+    given = {"symbols": ("a", "b"), "binaries": ("c",), "system_roots": ("e", "f")}
+    assert ran.library.opened == [{"path": "core", "cache_directory": "d", **given}]
 
 
 def test_types() -> None:
