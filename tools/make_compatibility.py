@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """Write docs/compatibility.md out of real runs: each dump of the lab, read and held against the oracle, ability by ability.
 
-    tools/make_compatibility.py [--also zoo-3.1.2=CORE] > docs/compatibility.md
+    tools/make_compatibility.py list                     the dumps, and which of them have a row
+    tools/make_compatibility.py run [--only REGEX] [--again]    make, read and compare those without a row
+    tools/make_compatibility.py write > docs/compatibility.md   the page, of the rows that there are
 
-Needs what `./dev test` needs, and the oracle; the first run makes the dumps. A cell's comparison is that of the tests in `tests/dumps`,
-with the differences that `known.py` explains. One process for each dump, so that a fault in one takes no other along.
+Needs what `./dev test` needs, and the oracle. A row's comparison is that of the tests in `tests/dumps`, with the differences that
+`known.py` explains; where the oracle cannot open a kind of dump, it is with the full dump of the same process (`tests/lab/twin.py`). One
+process for each dump, so that a fault in one takes no other along. Rows are kept in the test cache (`compatibility`), each with the sources
+that it was run on; a run that was broken off goes on from there.
 """
 
 import argparse
+import hashlib
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +35,19 @@ from tests.dumps import (
     test_stacks_agree,
 )
 from tests.dumps.conftest import Opened
-from tests.lab.cases import GOLDEN_CASES, LIVE_CASES, Case
+from tests.lab import twin
+from tests.lab.cache import cache_directory
+from tests.lab.cases import GOLDEN_CASES, Case
+from tests.lab.matrix import Cell, cells, scratch_case, written
+from tests.lab.musl import is_musl
+from tests.lab.oracle import golden_dump
 
 import heaphound
 from heaphound.errors import HeaphoundError
 from heaphound.layouts.load import layout_file, supported_versions
 
-SECONDS_FOR_A_DUMP = 900
-AGREES, ABSENT = "agrees", "not in this dump"
+SECONDS_FOR_A_DUMP = 1200
+AGREES, AGREES_WITH_TWIN, ABSENT = "agrees", "agrees with the full dump", "not in this dump"
 Comparison = Callable[[Opened], None]
 
 
@@ -95,13 +106,48 @@ def outcome(opened: Opened, comparisons: Iterable[Comparison]) -> str:
         try:
             comparison(opened)
         except AssertionError as error:
-            nameless = sum(module.metadata is None for module in opened.dump.session.module_list.modules)
-            if nameless:  # both sides then write something else in place of a name
-                return f"{ABSENT}: metadata of {nameless} assemblies"
-            return f"differs: {first_line(error)}"
+            return without_names(opened.dump) or f"differs: {first_line(error)}"
         except HeaphoundError as error:
             return f"{ABSENT}: {first_line(error)}"
     return AGREES
+
+
+def outcome_beside(whole: heaphound.Dump, part: heaphound.Dump, answers: Callable[[heaphound.Dump], Any]) -> str:
+    """What a cell says of a dump of which another, whole one exists."""
+    expected = answers(whole)
+    try:
+        found = answers(part)
+    except HeaphoundError as error:
+        return f"{ABSENT}: {first_line(error)}"
+    if found == expected:
+        return AGREES_WITH_TWIN
+    return without_names(part) or without_heap(part) or f"differs: {first_line(difference(found, expected))}"
+
+
+def without_names(dump: heaphound.Dump) -> str | None:
+    """Set where assemblies have no metadata: both sides then write something else in place of a name."""
+    try:
+        nameless = sum(module.metadata is None for module in dump.session.module_list.modules)
+    except HeaphoundError as error:
+        return f"{ABSENT}: {first_line(error)}"
+    return f"{ABSENT}: metadata of {nameless} assemblies" if nameless else None
+
+
+def without_heap(dump: heaphound.Dump) -> str | None:
+    """Set where a part of the heap is not in the file."""
+    coverage = dump.verify().coverage
+    lacking = coverage.heap_bytes - coverage.walked_bytes
+    return f"{ABSENT}: {lacking * 100 // coverage.heap_bytes} % of the heap" if lacking else None
+
+
+def difference(found: Any, expected: Any) -> AssertionError:
+    """The first thing on which two answers differ."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = [key for key in [*expected, *found] if found.get(key) != expected.get(key)]
+        return AssertionError(f"{keys[0]}: {found.get(keys[0])} instead of {expected.get(keys[0])}")
+    if isinstance(found, (list, tuple)) and isinstance(expected, (list, tuple)) and len(found) == len(expected):
+        return next(difference(one, other) for one, other in zip(found, expected, strict=True) if one != other)
+    return AssertionError(f"{found} instead of {expected}")
 
 
 def first_line(error: BaseException) -> str:
@@ -110,31 +156,97 @@ def first_line(error: BaseException) -> str:
     return re.sub(r"0x[0-9a-f]+", "0x…", text)[:100].replace("|", "\\|") or type(error).__name__
 
 
-def row_of(case: Case) -> str:
-    """One row of the table. The dump is opened as a user opens it."""
+def facts_of(dump: heaphound.Dump) -> list[str]:
+    """Version, collector and machine, as the dump says."""
+    runtime = dump.session.runtime
+    collector = f"{'server' if runtime.server_gc else 'workstation'}, {'regions' if runtime.gc.regions else 'segments'}"
+    return [runtime.version, collector, dump.session.core.machine]
+
+
+def row_of(cell: Cell) -> dict[str, Any]:
+    """One row. The dump is opened as a user opens it."""
+    with written(cell) as (core, twin_core), tempfile.TemporaryDirectory() as nothing:
+        dump = heaphound.open(str(core), system_roots=[] if cell.files else [nothing])
+        if twin_core is None:
+            opened = Opened(scratch_case(cell, core), dump)
+            told = {name: outcome(opened, comparisons) for name, comparisons in ABILITIES.items()}
+        else:
+            whole = heaphound.open(str(twin_core))
+            told = {name: outcome_beside(whole, dump, answers) for name, answers in twin.ABILITIES.items()}
+        version, collector, machine = facts_of(dump)
+    program = " ".join([cell.recipe.program, *cell.recipe.arguments])
+    kind = {"full": "createdump full", "withheap": "createdump withheap", "normal": "createdump normal", "triage": "createdump triage"}
+    return {
+        "runtime": version,
+        "program": program,
+        "collector": collector + (f", {cell.told}" if cell.told else ""),
+        "kind": kind.get(cell.kind, cell.kind) + ("" if cell.files else ", without files"),
+        "machine": machine,
+        "libc": "musl" if is_musl(cell.recipe.runtime) else "glibc",
+        "told": told,
+    }
+
+
+def golden_row(case: Case) -> dict[str, Any]:
+    """The row of a dump of the golden set."""
     dump = heaphound.open(str(case.core()))
-    opened = Opened(case, dump)
-    session = dump.session
-    collector = f"{'server' if session.runtime.server_gc else 'workstation'}, {'regions' if session.runtime.gc.regions else 'segments'}"
-    kind = dump.info().dump.kind.replace("(", "").replace(")", "").replace("createdump heap", "createdump withheap")
+    told = {name: outcome(Opened(case, dump), comparisons) for name, comparisons in ABILITIES.items()}
+    version, collector, machine = facts_of(dump)
     program = "RedisLeak" if "redis" in case.name else "Zoo"
-    cells = [outcome(opened, comparisons) for comparisons in ABILITIES.values()]
-    return "| " + " | ".join([session.runtime.version, program, collector, kind, session.core.machine, *cells]) + " |"
+    facts = {"runtime": version, "program": program, "collector": collector, "kind": "createdump full", "machine": machine}
+    return {**facts, "libc": "glibc", "told": told}
 
 
-def cases() -> list[Case]:
-    """What is run: all dumps that the tests compare with the oracle."""
-    return [*LIVE_CASES, *GOLDEN_CASES]
+def work() -> dict[str, Callable[[], dict[str, Any]]]:
+    """What makes each row, by the row's name."""
+    golden = {case.name: lambda case=case: golden_row(case) for case in GOLDEN_CASES if golden_dump(case.name.removeprefix("golden-"))}
+    return {**golden, **{cell.name: lambda cell=cell: row_of(cell) for cell in cells()}}
 
 
-def in_own_process(*arguments: str) -> str:
-    """The row of a dump; where its run breaks off, a row that says so."""
-    command = [sys.executable, str(Path(__file__).resolve()), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS_FOR_A_DUMP)
-    if done.returncode == 0:
-        return done.stdout.strip()
-    print(f"{arguments}: {done.stderr[-2000:]}", file=sys.stderr)
-    return f"| {arguments[-1].rpartition('/')[2]} | | | | | " + " | ".join(["the run failed"] * len(ABILITIES)) + " |"
+def sources() -> str:
+    """A digest of all that decides what a row says but for the runtimes: heaphound and the comparisons."""
+    here = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for folder in ("src", "python", "tests/dumps"):
+        for file in sorted((here / folder).rglob("*")):
+            if file.suffix in (".rs", ".py", ".json"):
+                digest.update(f"{file.relative_to(here)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def place(name: str) -> Path:
+    """Where the row of this name is kept."""
+    directory = cache_directory() / "compatibility"
+    directory.mkdir(exist_ok=True)
+    return directory / f"{name}.json"
+
+
+def run(only: str, again: bool) -> None:
+    """Make the rows that are not there yet, each in a process of its own."""
+    for name in work():
+        if not re.search(only, name) or (place(name).exists() and not again):
+            continue
+        command = [sys.executable, str(Path(__file__).resolve()), "row", name]
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS_FOR_A_DUMP)
+            failed = None if done.returncode == 0 else done.stderr
+        except subprocess.TimeoutExpired:
+            failed = f"not done after {SECONDS_FOR_A_DUMP} s"
+        print(f"{name}: {'done' if failed is None else 'FAILED'}", flush=True)
+        if failed is not None:
+            print(failed[-3000:], flush=True)
+            continue
+        row = json.loads(place(name).read_text())
+        for ability, said in row["told"].items():
+            if not said.startswith(AGREES):
+                print(f"    {ability}: {said}", flush=True)
+
+
+def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows that there are, in the order of the work."""
+    for name in work():
+        if place(name).exists():
+            yield name, json.loads(place(name).read_text())
 
 
 def layouts() -> str:
@@ -142,35 +254,53 @@ def layouts() -> str:
     return "\n".join(f"- {version}: {layout_file(f'{version}.0', 'x64', None).origin['build']}" for version in supported_versions())
 
 
+def write() -> None:
+    """The page."""
+    found, present = list(rows()), sources()
+    missing = [name for name in work() if not place(name).exists()]
+    older = sum(row["sources"] != present for _, row in found)
+    columns = ["runtime", "program", "collector", "kind of dump", "machine", "libc", *ABILITIES]
+    print(HEAD)
+    print(f"{len(found)} dumps were run" + (f", {older} of them with earlier sources" if older else "") + ".")
+    if missing:
+        print(f"Not run: {len(missing)} more that the tool lists.")
+    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for _, row in found:
+        facts = [row[key] for key in ("runtime", "program", "collector", "kind", "machine", "libc")]
+        print("| " + " | ".join([*facts, *(row["told"].get(ability, "not built") for ability in ABILITIES)]) + " |")
+    print(f"\n## Layout files\n\nEach serves every patch of its version, guarded by self-checks (`heaphound info`):\n\n{layouts()}")
+
+
 HEAD = """# Compatibility
 
-Written by `tools/make_compatibility.py` from runs, not by hand: every row is a dump that was read and compared with the oracle (ClrMD on
-the runtime's own data access library), every entry a comparison of the whole dump. *agrees*: equal but for differences that are explained
-in `tests/dumps/known.py` and beside the tests. *differs*: what did not agree. *not in this dump*: the file lacks what it takes.
+Written by `tools/make_compatibility.py` from runs, not by hand: every row is a dump that was made, read and compared, every entry a
+comparison of the whole dump. *agrees*: with the oracle (ClrMD on the runtime's own data access library), but for differences that are
+explained in `tests/dumps/known.py` and beside the tests. *agrees with the full dump*: the oracle cannot open such a file, so the answers
+were held against those on a full dump of the same process. *differs*: what did not agree. *not in this dump*: the file lacks what it takes.
 What has no row was not run.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", help="print the row of this dump alone")
-    parser.add_argument(
-        "--also", action="append", default=[], metavar="CASE=CORE", help="a further dump, like that of CASE but for its core"
-    )
-    parser.add_argument("--core", help="with --case: this core in place of the case's own")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list")
+    runner = verbs.add_parser("run")
+    runner.add_argument("--only", default="", metavar="REGEX", help="only rows whose name it is found in")
+    runner.add_argument("--again", action="store_true", help="rows too that are there already")
+    verbs.add_parser("row").add_argument("name")
+    verbs.add_parser("write")
     arguments = parser.parse_args()
-    known = {case.name: case for case in cases()}
-    if arguments.case:
-        case = known[arguments.case]
-        print(row_of(replace(case, core=lambda: Path(arguments.core)) if arguments.core else case))
-        return
-    columns = ["runtime", "program", "collector", "kind of dump", "machine", *ABILITIES]
-    rows = [in_own_process("--case", case.name) for case in cases()]
-    further = [entry.partition("=") for entry in arguments.also]
-    rows += [in_own_process("--case", name, "--core", core) for name, _, core in further]
-    print(HEAD)
-    print("\n".join(["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), *rows]))
-    print(f"\n## Layout files\n\nEach serves every patch of its version, guarded by self-checks (`heaphound info`):\n\n{layouts()}")
+    if arguments.verb == "list":
+        for name in work():
+            print(f"{name}{'' if place(name).exists() else '  (no row yet)'}")
+    elif arguments.verb == "run":
+        run(arguments.only, arguments.again)
+    elif arguments.verb == "row":
+        row = work()[arguments.name]()
+        place(arguments.name).write_text(json.dumps({**row, "sources": sources()}))
+    else:
+        write()
 
 
 if __name__ == "__main__":

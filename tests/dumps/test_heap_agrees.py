@@ -63,6 +63,7 @@ TYPE_NAMES = [
         "being written, and is the name that Zoo gives it.",
         lambda difference: names(difference) == ("Emitted.Thing", None),
         frozenset({"zoo-6.0.6", "zoo-6.0.6-server"}),
+        swept="-zoo-6",
     ),
 ]
 

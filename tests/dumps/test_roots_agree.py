@@ -111,6 +111,7 @@ STATICS = [
         "leaves its arguments open (its blind spot 9).",
         same_but_open,
         frozenset(name for name in ALL if re.search(r"-(9|10)\.", name)),
+        swept=r"-(9|10)\.",
     ),
     Known(
         "Statics of classes without static constructor that only precompiled code uses, on 8 and earlier: the flags of class "
@@ -118,6 +119,7 @@ STATICS = [
         "of the fields' types: System.String.Empty, System.AppContext.s_dataStore, AssemblyLoadContext.s_allContexts.",
         lambda difference: difference.oracle is None and field_of(difference) in PRECOMPILED_ONLY,
         frozenset(name for name in ALL if re.search(r"-(3|6|8)\.|^sample$", name)),
+        swept=r"-(3|6|8)\.",
     ),
 ]
 

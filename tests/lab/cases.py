@@ -9,25 +9,29 @@ import zstandard
 
 from tests.lab.cache import cache_directory, file_digest, locked
 from tests.lab.dumps import make_dump, redis_leak, zoo
-from tests.lab.oracle import SHARED, Row, ask, golden_dump, recorded
+from tests.lab.oracle import HOST_RUNTIME, SHARED, Row, ask, golden_dump, recorded
 from tests.lab.runtimes import SINCE_NET_6, VERSIONS, LabError, framework_directory
 from tests.lab.sample import NAME, RUNTIME, sample_core
 
 
 @dataclass(frozen=True)
 class Case:
-    """One dump. `core` makes it or finds it; `dac` is the oracle's library where the dump's own path to it does not exist here."""
+    """One dump. `core` makes it or finds it; `dac` is the oracle's library where the dump's own path to it does not exist here.
+
+    `host`: the runtime that the oracle runs on.
+    """
 
     name: str
     core: Callable[[], Path]
     dac: Callable[[], Path] | None = None
     recorded: bool = False
+    host: str = HOST_RUNTIME
 
     def answers(self, verb: str, *operands: str) -> list[Row]:
         """The oracle's rows for `verb`: out of the repository for the sample, else asked now or taken from the cache."""
         if self.recorded:
             return recorded(NAME, verb)
-        return ask(self.core(), verb, *operands, dac=self.dac() if self.dac else None)
+        return ask(self.core(), verb, *operands, dac=self.dac() if self.dac else None, host=self.host)
 
 
 def plain_golden(name: str) -> Path:

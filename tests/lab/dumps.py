@@ -6,6 +6,7 @@ any makes a new one.
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO, Literal
 from tests.lab.cache import cache_directory, locked
 from tests.lab.emulated import emulated, free_port, write_emulated_core
 from tests.lab.gdb_remote import GdbRemote
+from tests.lab.musl import install_starter, is_musl, musl_environment
 from tests.lab.redis import redis_server
 from tests.lab.runtimes import FRAMEWORK, PACKAGES, LabError, is_arm64, product_version, runtime_root
 
@@ -46,9 +48,10 @@ class Recipe:
 
     @property
     def assembly(self) -> Path:
-        """The compiled program. Builds for .NET 8 do not start on 3.1 and 6.0; those for netcoreapp3.1 do."""
+        """The compiled program. Builds for .NET 8 do not start on 3.1 and 6.0, those for netcoreapp3.1 do; 3.0 needs builds of its own."""
         old = self.program in BUILT_FOR_3_1_TOO and self.runtime.startswith(("3.", "6."))
-        return PROGRAMS / self.program / f"bin{'release' if self.release else ''}{'31' if old else ''}" / f"{self.program}.dll"
+        built_for = "" if not old else "30" if self.runtime.startswith("3.0.") else "31"
+        return PROGRAMS / self.program / f"bin{'release' if self.release else ''}{built_for}" / f"{self.program}.dll"
 
     @property
     def key(self) -> str:
@@ -114,15 +117,8 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
     A core holds the environment of its process, so the program gets a bare one.
     """
     with _server_for(recipe) as address:
-        command = [str(root / "dotnet"), str(_install(recipe, app)), *(address if a == REDIS else a for a in recipe.arguments)]
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": "/",
-            "LANG": "C.UTF-8",
-            "DOTNET_ROOT": str(root),
-            "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
-            **{f"{prefix}_{name}": value for name, value in recipe.settings for prefix in SETTING_PREFIXES},
-        }
+        command = [*start_command(recipe, _install(recipe, app), root), *(address if a == REDIS else a for a in recipe.arguments)]
+        environment = {"LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **start_environment(recipe)}
         errors = core.with_suffix(".stderr")
         with open(errors, "wb") as stderr:
             if is_arm64(recipe.runtime):
@@ -130,7 +126,7 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
             else:
                 with _killed_at_end(command, environment, stderr) as process:
                     facts = _wait_until_ready(process, recipe, errors)
-                    _createdump(root / "shared" / FRAMEWORK / recipe.runtime / "createdump", recipe.mode, core, process.pid)
+                    _createdump(recipe, root, recipe.mode, core, process.pid)
     errors.unlink()
     return facts
 
@@ -144,6 +140,22 @@ def _record_emulated(recipe: Recipe, core: Path, command: list[str], environment
         facts = _wait_until_ready(process, recipe, Path(stderr.name))
         write_emulated_core(gdb, process.pid, core)
     return facts
+
+
+def start_command(recipe: Recipe, assembly: Path, root: Path) -> list[str]:
+    """What starts the installed `assembly` on the runtime in `root`; the program's arguments follow it."""
+    return [str(install_starter(recipe.runtime, assembly))] if is_musl(recipe.runtime) else [str(root / "dotnet"), str(assembly)]
+
+
+def start_environment(recipe: Recipe) -> dict[str, str]:
+    """The environment that the program is started in, all of it: a core holds it."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/",
+        "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+        **{f"{prefix}_{name}": value for name, value in recipe.settings for prefix in SETTING_PREFIXES},
+        **({"DOTNET_ROOT": str(runtime_root(recipe.runtime)), **musl_environment()} if is_musl(recipe.runtime) else {}),
+    }
 
 
 def _files_of(assembly: Path) -> list[Path]:
@@ -202,7 +214,10 @@ def _wait_until_ready(process: subprocess.Popen[str], recipe: Recipe, errors: Pa
     raise LabError(f"{recipe.name} ended before it was ready to be dumped: {errors.read_text(errors='replace')[-1500:]}")
 
 
-def _createdump(program: Path, mode: str, core: Path, process_id: int) -> None:
-    done = subprocess.run([program, f"--{mode}", "-f", core, str(process_id)], check=False, capture_output=True, text=True, timeout=300)
+def _createdump(recipe: Recipe, root: Path, mode: str, core: Path, process_id: int) -> None:
+    program = root / "shared" / FRAMEWORK / product_version(recipe.runtime) / "createdump"
+    environment = {**os.environ, **(musl_environment() if is_musl(recipe.runtime) else {})}
+    command = [str(program), f"--{mode}", "-f", str(core), str(process_id)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment)
     if done.returncode != 0 or not core.exists():
         raise LabError(f"createdump --{mode} of process {process_id} exited {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")

@@ -19,16 +19,16 @@ from typing import Literal
 import zstandard
 
 from tests.lab.cache import cache_directory, locked
-from tests.lab.dumps import REDIS, Recipe, _createdump, _install, _wait_until_ready
+from tests.lab.dumps import REDIS, Recipe, _createdump, _install, _wait_until_ready, start_command, start_environment
 from tests.lab.oracle import SHARED
 from tests.lab.redis import redis_server
-from tests.lab.runtimes import FRAMEWORK, LabError, runtime_root
+from tests.lab.runtimes import LabError, runtime_root
 
 KINDS_RECIPE = 1  # raise it when the way these dumps are made changes
 SECONDS_TO_SETTLE = 1.5  # until the runtime's own threads sleep too
 SECONDS_TO_DIE = 60
 ALLOW_CORE = 'ulimit -c "$(ulimit -H -c)"; echo 0x33 > /proc/self/coredump_filter; exec "$@"'
-Kind = Literal["full", "normal", "triage", "gcore", "kernel"]
+Kind = Literal["full", "withheap", "normal", "triage", "gcore", "kernel"]
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,18 @@ def make_kinds(recipe: Recipe, kinds: tuple[Kind, ...], coredump_filter: int = 0
             if not done.exists():
                 shutil.rmtree(home, ignore_errors=True)
                 (home / "work").mkdir(parents=True)
-                _make(recipe, cores, home, coredump_filter)
+                write_kinds(recipe, cores, home, coredump_filter)
                 done.write_text(json.dumps(sorted(cores)))
     return KindsOfDump(cores, home / "app")
 
 
-def _make(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_filter: int) -> None:
+def write_kinds(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_filter: int) -> None:
+    """Run the program in `home`, which has a folder `work`, and dump it to `cores`, in their order. Raises LabError."""
     root = runtime_root(recipe.runtime)
     program = _install(recipe, home / "app")
     with redis_server() if REDIS in recipe.arguments else nullcontext("") as address:
-        command = [str(root / "dotnet"), str(program), *(address if a == REDIS else a for a in recipe.arguments)]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+        command = [*start_command(recipe, program, root), *(address if a == REDIS else a for a in recipe.arguments)]
+        environment = {"LANG": "C.UTF-8", **start_environment(recipe)}
         errors = home / "stderr"
         with (
             open(errors, "wb") as stderr,
@@ -85,12 +86,12 @@ def _make(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_filter: i
                 _wait_until_ready(process, recipe, errors)
                 time.sleep(SECONDS_TO_SETTLE)
                 for kind, core in cores.items():
-                    _dump(kind, core, process, root / "shared" / FRAMEWORK / recipe.runtime / "createdump")
+                    _dump(kind, core, process, recipe)
             finally:
                 process.kill()
 
 
-def _dump(kind: str, core: Path, process: subprocess.Popen[str], createdump: Path) -> None:
+def _dump(kind: str, core: Path, process: subprocess.Popen[str], recipe: Recipe) -> None:
     if kind == "gcore":
         _gcore(process.pid, core)
     elif kind == "kernel":
@@ -98,7 +99,7 @@ def _dump(kind: str, core: Path, process: subprocess.Popen[str], createdump: Pat
         os.kill(process.pid, signal.SIGSYS)
         take_kernel_core(process, core.parent / "work", core)
     else:
-        _createdump(createdump, kind, core, process.pid)
+        _createdump(recipe, runtime_root(recipe.runtime), kind, core, process.pid)
 
 
 def _allow_core(process_id: int, coredump_filter: int) -> None:
@@ -139,8 +140,8 @@ def make_crash(recipe: Recipe) -> Path:
             if not core.exists():
                 shutil.rmtree(home, ignore_errors=True)
                 (home / "work").mkdir(parents=True)
-                program = [str(root / "dotnet"), str(_install(recipe, home / "app")), *recipe.arguments]
-                environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+                program = [*start_command(recipe, _install(recipe, home / "app"), root), *recipe.arguments]
+                environment = start_environment(recipe)
                 quiet = subprocess.DEVNULL
                 command = ["/bin/sh", "-c", ALLOW_CORE, "sh", *program]
                 with subprocess.Popen(command, cwd=home / "work", env=environment, stdout=quiet, stderr=quiet, text=True) as process:

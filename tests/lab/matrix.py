@@ -1,0 +1,144 @@
+"""What tools/make_compatibility.py runs: runtimes x programs x collectors x kinds of dump, each cell made, read and thrown away."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.dumps.known import SWEEP
+from tests.lab.cases import Case
+from tests.lab.dumps import Recipe, leaks, record_dump, zoo
+from tests.lab.kinds import write_kinds
+from tests.lab.musl import is_musl
+from tests.lab.oracle import HOST_RUNTIME, Row, run_oracle
+from tests.lab.runtimes import PACKAGES, is_arm64, runtime_root
+
+SCENARIOS = {  # of Leaks, each with a count that makes what it is about visible
+    "instance-event": 500,
+    "static-cache": 500,
+    "queue-backlog": 500,
+    "timer": 200,
+    "cancellation": 300,
+    "async-pending": 300,
+    "string-duplicates": 500,
+    "pinned": 200,
+    "loh-fragmentation": 40,
+    "thread-static": 400,
+    "finalizer-blocked": 200,
+    "weak-table": 300,
+    "dynamic-methods": 200,
+    "plugin-contexts": 20,
+    "closures": 300,
+    "threads": 30,
+    "native": 300,
+    "http-clients": 50,
+    "healthy": 5000,
+}
+SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+    "not concurrent": (("gcConcurrent", "0"),),
+    "conserving memory": (("GCConserveMemory", "9"),),
+    "hard limit of 200 MB": (("GCHeapHardLimit", "C800000"),),
+    "no tiered compilation": (("TieredCompilation", "0"),),
+}
+SEGMENTS = (("GCName", "libclrgc.so"),)  # from 7.0 on the default collector has regions; this one has segments
+HAS_OTHER_COLLECTOR = ("8.0.4", "9.0.11", "10.0.11")  # whose package has the file
+SERVER_SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+    "": (),
+    "not concurrent": (("gcConcurrent", "0"),),
+    "4 heaps": (("GCHeapCount", "4"), ("GCNoAffinitize", "1")),
+    "bound to one processor": (("GCHeapCount", "1"), ("GCHeapAffinitizeMask", "1")),
+}
+ADAPTING = (("GCDynamicAdaptationMode", "1"), ("GCHeapCount", "0"))  # DATAS, from 8.0 on; the default of 9.0 and later
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One dump. `kind`: how it is written: "full" and "withheap" by createdump, held against the oracle; the others of `tests.lab.kinds`,
+    held against a full dump of the same process. `told`: what the collector was told, in words; `files`: whether the mapped files are here.
+    """
+
+    recipe: Recipe
+    kind: str = "full"
+    told: str = ""
+    files: bool = True
+
+    @property
+    def name(self) -> str:
+        """Unique among the cells, fit for a file."""
+        recipe = self.recipe
+        parts = [recipe.program.lower(), recipe.runtime, *recipe.arguments, "server" if recipe.server_gc else "", self.kind, self.told]
+        return "-".join(part.replace(" ", "_") for part in [*parts, "" if self.files else "without files"] if part)
+
+
+@dataclass(frozen=True)
+class ScratchCase(Case):
+    """A dump that is thrown away: the oracle's answers are kept in memory only."""
+
+    kept: dict[tuple[str, ...], list[Row]] = field(default_factory=dict, compare=False)
+
+    def answers(self, verb: str, *operands: str) -> list[Row]:
+        """The oracle's rows for `verb`."""
+        if (verb, *operands) not in self.kept:
+            self.kept[verb, *operands] = run_oracle(self.core(), verb, *operands, host=self.host)
+        return self.kept[verb, *operands]
+
+
+def scratch_case(cell: Cell, core: Path) -> ScratchCase:
+    """The case of a cell whose core has been made. A core of musl takes a data access library that runs on musl."""
+    host = cell.recipe.runtime if is_musl(cell.recipe.runtime) else HOST_RUNTIME
+    return ScratchCase(f"{SWEEP}{cell.name}", lambda: core, host=host)
+
+
+@contextmanager
+def written(cell: Cell) -> Iterator[tuple[Path, Path | None]]:
+    """The cell's core, and the full dump of the same process where the oracle cannot open the core; both are gone afterwards."""
+    recipe, root = cell.recipe, runtime_root(cell.recipe.runtime)
+    with tempfile.TemporaryDirectory(prefix="heaphound-matrix-", dir="/var/tmp") as temporary:
+        home = Path(temporary)
+        if cell.kind in ("full", "withheap"):
+            record_dump(recipe, home / "core", home / "app", root)
+            yield home / "core", None
+            return
+        kind, _, mask = cell.kind.partition(" ")
+        (home / "work").mkdir()
+        write_kinds(recipe, {"full": home / "full.core", kind: home / "core"}, home, int(mask or "0x33", 16))
+        yield home / "core", home / "full.core"
+
+
+def cells() -> Iterator[Cell]:
+    """All of them, those first that tell most."""
+    here = [runtime for runtime in PACKAGES if not is_arm64(runtime)]
+    for runtime in here:
+        yield Cell(zoo(runtime))
+    yield from _collectors()
+    yield from _kinds()
+    for scenario, count in SCENARIOS.items():
+        for runtime in here:
+            yield Cell(leaks(runtime, scenario, count))
+    for runtime in PACKAGES:
+        if is_arm64(runtime):
+            yield Cell(zoo(runtime))
+
+
+def _collectors() -> Iterator[Cell]:
+    for runtime in ("3.1.2", "6.0.6", "8.0.4", "9.0.11", "10.0.11", "10.0.11-musl"):
+        for told, settings in SERVER_SETTINGS.items():
+            yield Cell(Recipe("Zoo", runtime, server_gc=True, settings=settings), told=told)
+    for runtime in ("6.0.6", "8.0.4", "9.0.11", "10.0.11", "10.0.11-musl"):
+        for told, settings in SETTINGS.items():
+            yield Cell(Recipe("Zoo", runtime, settings=settings), told=told)
+    for runtime in HAS_OTHER_COLLECTOR:
+        yield Cell(Recipe("Zoo", runtime, settings=SEGMENTS), told="libclrgc.so")
+        yield Cell(Recipe("Zoo", runtime, server_gc=True, settings=SEGMENTS), told="libclrgc.so")
+        yield Cell(Recipe("Zoo", runtime, server_gc=True, settings=ADAPTING), told="adapting (DATAS)")
+
+
+def _kinds() -> Iterator[Cell]:
+    for runtime in ("3.1.2", "6.0.6", "8.0.4", "8.0.31", "9.0.11", "10.0.11", "10.0.11-musl"):
+        yield Cell(zoo(runtime, mode="withheap"), "withheap")
+        for kind in ("gcore", "kernel 0x33", "kernel 0x7f"):
+            yield Cell(zoo(runtime), kind)
+        yield Cell(zoo(runtime), "kernel 0x33", files=False)
+        yield Cell(zoo(runtime), "normal")
+        yield Cell(zoo(runtime), "triage")

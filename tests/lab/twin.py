@@ -1,0 +1,122 @@
+"""The answers on two dumps of one process, ability by ability: for kinds of dump that the oracle cannot open."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+import heaphound
+from heaphound.runtime.gc_memory import read_bookkeeping
+from heaphound.runtime.handles import handle_segments
+from heaphound.runtime.loader_heaps import read_loader_heaps
+from heaphound.runtime.stacks.frame import StackEnd
+from heaphound.runtime.threads import Thread
+
+ELEMENTS = 20
+Answers = Callable[[heaphound.Dump], Any]
+
+
+def walk(dump: heaphound.Dump) -> Any:
+    """Number, bytes and checksum of the objects; segments and allocation contexts."""
+    result = dump.verify().result
+    return result.objects, result.size_bytes, result.free_objects, result.walk_checksum, asdict(dump.heap().result)
+
+
+def references(dump: heaphound.Dump) -> Any:
+    """Number and checksum."""
+    result = dump.verify().result
+    return result.references, result.reference_checksum
+
+
+def type_names(dump: heaphound.Dump) -> Any:
+    """Count, bytes and name of each type."""
+    return {row.method_table: (row.count, row.size_bytes, row.name) for row in dump.types().result.types}
+
+
+def fields(dump: heaphound.Dump) -> Any:
+    """The first object of each type: fields, elements, delegates."""
+    table = dump.session.table
+    _, first = np.unique(table.type_indices(), return_index=True)
+    return {address: asdict(dump.object(address, limit=ELEMENTS).result) for address in table.addresses()[first].tolist()}
+
+
+def statics(dump: heaphound.Dump) -> Any:
+    """All of them, with their slots."""
+    return asdict(dump.statics().result)
+
+
+def handles(dump: heaphound.Dump) -> Any:
+    """The handle table with what the handles hold."""
+    return asdict(dump.handles().result)
+
+
+def finalizer_queue(dump: heaphound.Dump) -> Any:
+    """Objects with finalizers."""
+    return asdict(dump.session.read_finalizer_queue())
+
+
+def sync_blocks(dump: heaphound.Dump) -> Any:
+    """Sync blocks."""
+    return [asdict(block) for block in dump.session.sync_blocks]
+
+
+def with_frames(dump: heaphound.Dump) -> list[Thread]:
+    """Threads that run managed code: one of the runtime's own can end between two dumps."""
+    walker = dump.session.stacks
+    return [thread for thread in dump.session.threads if any(not isinstance(frame, StackEnd) for frame in walker.walk(thread))]
+
+
+def threads(dump: heaphound.Dump) -> Any:
+    """Ids, GC mode and name of those that run managed code."""
+    return [(thread.managed_id, thread.os_id, thread.gc_mode, thread.name) for thread in with_frames(dump)]
+
+
+def stacks(dump: heaphound.Dump) -> Any:
+    """Every frame."""
+    return [(thread.os_id, [repr(frame) for frame in dump.session.stacks.walk(thread)]) for thread in with_frames(dump)]
+
+
+def stack_roots(dump: heaphound.Dump) -> Any:
+    """References on stacks, with frame and place."""
+    return Counter(repr(row) for row in dump.roots(kind="stack").result.roots)
+
+
+def modules(dump: heaphound.Dump) -> Any:
+    """Loaded assemblies."""
+    return asdict(dump.modules().result)
+
+
+def code(dump: heaphound.Dump) -> Any:
+    """The method at each instruction pointer of a stack."""
+    locate = dump.session.code.locate
+    pointers = {frame.ip for thread in with_frames(dump) for frame in dump.session.stacks.walk(thread) if not isinstance(frame, StackEnd)}
+    found = {pointer: locate(pointer) for pointer in pointers}
+    return {pointer: (at.start, at.method and at.method.full_name) for pointer, at in found.items() if at is not None}
+
+
+def memory_map(dump: heaphound.Dump) -> Any:
+    """Blocks of the class loader's heaps, handle tables, tables of the GC."""
+    session = dump.session
+    heaps = read_loader_heaps(session.runtime, session.module_list.modules)
+    blocks = {block for heap in heaps.heaps for block in heap.blocks}
+    return blocks, sorted(handle_segments(session.runtime)), read_bookkeeping(session.runtime, session.gc_heap)
+
+
+ABILITIES: dict[str, Answers] = {
+    "walk": walk,
+    "references": references,
+    "type names": type_names,
+    "fields": fields,
+    "statics and thread statics": statics,
+    "handles and dependents": handles,
+    "finalizer queue": finalizer_queue,
+    "sync blocks": sync_blocks,
+    "threads": threads,
+    "stacks": stacks,
+    "stack roots": stack_roots,
+    "modules": modules,
+    "code lookup": code,
+    "memory map": memory_map,
+}
