@@ -28,7 +28,7 @@ RECIPE = 1  # raise it when the way dumps are made changes
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
 SECONDS_TO_READY = 180
-BUILT_FOR_3_1_TOO = ("Zoo", "Leaks")
+RUN_FROM_BIN31 = {"Zoo": ("3.", "6."), "Leaks": ("3.", "6."), "Asyncs": ("3.",)}  # by runtimes on which the other build does not start
 SETTING_PREFIXES = ("DOTNET", "COMPlus")  # the latter before 6.0
 
 
@@ -48,8 +48,8 @@ class Recipe:
 
     @property
     def assembly(self) -> Path:
-        """The compiled program. Builds for .NET 8 do not start on 3.1 and 6.0, those for netcoreapp3.1 do; 3.0 needs builds of its own."""
-        old = self.program in BUILT_FOR_3_1_TOO and self.runtime.startswith(("3.", "6."))
+        """The compiled program, of the build that this runtime starts; 3.0 needs builds of its own."""
+        old = self.runtime.startswith(RUN_FROM_BIN31.get(self.program, ()))
         built_for = "" if not old else "30" if self.runtime.startswith("3.0.") else "31"
         return PROGRAMS / self.program / f"bin{'release' if self.release else ''}{built_for}" / f"{self.program}.dll"
 

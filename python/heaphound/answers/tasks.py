@@ -1,48 +1,48 @@
 """`tasks`: async methods that have started and not finished, as logical stacks, alike ones together."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from heaphound.address import Address
-from heaphound.answers.async_boxes import COMPLETED, BoxShape, Continuations, safe_shape
+from heaphound.answers.async_links import AsyncLinks, Node
+from heaphound.answers.async_places import Places
+from heaphound.answers.async_threads import AsyncThreads
+from heaphound.answers.async_waits import Waits
 from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.naming import Naming
-from heaphound.errors import Malformed, Unreadable
+from heaphound.errors import HeaphoundError
 from heaphound.results.answer import Answer
 from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, TasksResult
-from heaphound.runtime.metadata.display_names import display_method
-from heaphound.runtime.types import Type
 from heaphound.session import Session
 
-MAXIMUM_BOXES = 1_000_000
+MAXIMUM_STACKS = 1_000_000
 DEEPEST = 1000
+RUNNING, AT_YIELD = -1, -3  # and below: an async iterator stands at a yield
 REFERRERS_LOOKED_AT = 8
 AWAITED_HOPS = 4
-ENDED, UNKNOWN = -2, -(1 << 31)  # AsyncIteratorMethodBuilder and the compiler: -1 running, -2 ended; no state is that low
+COMBINATORS = {
+    "all": "Task.WhenAll",
+    "any": "Task.WhenAny",
+    "unwrap": "Task.Unwrap",
+    "timeout": "Task.WaitAsync",
+    "task": "ValueTask.AsTask",
+}
+Chain = tuple[int, ...]
 Kind = tuple[tuple[int, int | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One waiting method: its type's shape, the await it stands at (None where metadata to find its field is missing)."""
-
-    shape: BoxShape
-    state: int | None
-
-
 def tasks(session: Session, limit: int | None = None) -> Answer[TasksResult]:
-    """Logical stacks of all async methods that wait; at most `limit` different ones. O(boxes)."""
+    """Logical stacks of all async methods that wait; at most `limit` different ones. O(tasks)."""
     search = _Search(session)
     stacks = search.stacks()
     rows = [search.row(chains) for chains in sorted(stacks.values(), key=lambda chains: (-len(chains), chains[0][0]))[:limit]]
     result = TasksResult(
         stacks=tuple(rows),
-        waiting=len(search.waiting),
-        finished=search.finished,
+        waiting=sum(node.shape.kind == "method" for node in search.links.nodes.values()),
+        finished=search.links.finished,
         left_out=len(stacks) - len(rows),
-        cut=search.cut,
+        cut=search.links.cut + search.cut,
     )
     return Answer(dump_facts(session), heap_coverage(session), result)
 
@@ -51,116 +51,116 @@ class _Search:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._naming = Naming(session)
-        self._methods: dict[int, tuple[str, str | None, int | None]] = {}
-        self.waiting: dict[int, Box] = {}
-        self.finished = 0
+        self._places = Places(session)
+        self._waits = Waits(session, self._naming)
+        self._threads = AsyncThreads(session)
+        self.links = AsyncLinks(session)
         self.cut = 0
-        shapes = ((int(table), safe_shape(session, int(table))) for table in session.table.method_tables)
-        self._shapes = {table: shape for table, shape in shapes if shape is not None}
-        for shape in self._shapes.values():
-            self._read(shape)
-        self._awaits = self._links()
 
-    def _read(self, shape: BoxShape) -> None:
-        """Fill `waiting` with the boxes of one type."""
-        table, memory = self._session.table, self._session.core.memory
-        indices = table.instances(self._session.graph.type_index(shape.type.method_table))
-        room = MAXIMUM_BOXES - len(self.waiting)
-        self.cut += max(0, len(indices) - room)
-        addresses = table.addresses_of(indices[:room])
-        states = self._states(shape, addresses)
-        ended = states == ENDED
-        if shape.flags_offset is not None:
-            flags, present = memory.image.gather_u32(addresses + np.uint64(shape.flags_offset))
-            ended |= present & ((flags & COMPLETED) != 0)
-        self.finished += int(ended.sum())
-        for address, state in zip(addresses[~ended].tolist(), states[~ended].tolist(), strict=True):
-            self.waiting[address] = Box(shape, None if state == UNKNOWN else state)
-
-    def _states(self, shape: BoxShape, addresses: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """The state of each box; UNKNOWN where its field is not known or not in the dump."""
-        image = self._session.core.memory.image
-        if shape.state_offset is None:
-            return np.full(len(addresses), UNKNOWN, dtype=np.int32)
-        starts = addresses + np.uint64(shape.machine_offset)
-        if shape.machine_is_object:
-            starts = image.gather_u64(starts)[0] + np.uint64(8)
-        states, present = image.gather_u32(starts + np.uint64(shape.state_offset))
-        return np.where(present, states.view(np.int32), np.int32(UNKNOWN))
-
-    def _links(self) -> dict[int, int]:
-        """awaiting box → box that it awaits."""
-        continuations, memory = Continuations(self._session, self._shapes), self._session.core.memory
-        links: dict[int, int] = {}
-        for address, box in self.waiting.items():
-            if box.shape.continuation_offset is None:
+    def stacks(self) -> dict[Kind, list[Chain]]:
+        """Chains of addresses, innermost first, grouped by what they are made of; the innermost may be no node but what a node awaits."""
+        nodes, awaited = self.links.nodes, self.links.awaited
+        inner = {target for address in nodes for target in awaited.get(address, ())}
+        groups: dict[Kind, list[Chain]] = {}
+        count = 0
+        for top in nodes:
+            if top in inner:
                 continue
-            try:
-                for outer in continuations.boxes(memory.pointer(address + box.shape.continuation_offset)):
-                    links.setdefault(outer, address)
-            except (Unreadable, Malformed):
-                continue  # who awaits it is not in the dump: the stack ends here
-        return links
-
-    def stacks(self) -> dict[Kind, list[list[int]]]:
-        """Chains of box addresses, innermost first, grouped by what runs in them and at which await."""
-        outermost = set(self.waiting) - {inner for outer, inner in self._awaits.items() if outer in self.waiting}
-        groups: dict[Kind, list[list[int]]] = {}
-        for top in outermost:
-            chain, at, seen = [top], self._awaits.get(top), {top}
-            while at is not None and at not in seen and len(chain) < DEEPEST:
-                seen.add(at)
-                chain.append(at)
-                at = self._awaits.get(at)
-            chain.reverse()
-            key = tuple((self.waiting[address].shape.type.method_table, self.waiting[address].state) for address in chain)
-            groups.setdefault(key, []).append(chain)
+            for chain in self._chains(top):
+                count += 1
+                if count > MAXIMUM_STACKS:
+                    self.cut += 1
+                    break
+                groups.setdefault(self._kind(chain), []).append(chain)
         for chains in groups.values():
             chains.sort()
         return groups
 
-    def row(self, chains: list[list[int]]) -> AsyncStackRow:
+    def _chains(self, top: int) -> Iterator[Chain]:
+        """Each way from one that nobody awaits to a bottom, as addresses, bottom first."""
+        nodes, awaited = self.links.nodes, self.links.awaited
+        path: list[int] = []
+        pending: list[tuple[int, int]] = [(top, 0)]
+        while pending:
+            address, depth = pending.pop()
+            del path[depth:]
+            path.append(address)
+            following = [target for target in awaited.get(address, ()) if target not in path] if address in nodes else []
+            if not following or depth >= DEEPEST:
+                yield tuple(reversed(path))
+            pending.extend((target, depth + 1) for target in reversed(following))
+
+    def _kind(self, chain: Chain) -> Kind:
+        nodes = self.links.nodes
+        return tuple((nodes[one].shape.type.method_table, nodes[one].state) if one in nodes else (self._table(one), None) for one in chain)
+
+    def _table(self, address: int) -> int:
+        index = self._session.table.index_of(address)
+        return 0 if index is None else self._session.table.type_of(index)
+
+    def row(self, chains: list[Chain]) -> AsyncStackRow:
         """One group: the first chain stands for all."""
         session, example = self._session, chains[0]
-        awaited = self._awaited(example[0])
-        outermost = session.table.indices_of(np.array([chain[-1] for chain in chains], dtype=np.uint64))
+        nodes = self.links.nodes
+        frames = tuple(address for address in example if address in nodes)
+        bottom = nodes[frames[0]]
+        awaited = example[0] if example[0] not in nodes else self._referring(frames[0], bottom)
+        running = self._threads.with_object((frames[0],)) if bottom.state == RUNNING else ()
+        tops = list(dict.fromkeys(chain[-1] for chain in chains))
+        events = [event for top in tops for event in self.links.blocking.get(top, ())]
+        outermost = session.table.indices_of(np.array(tops, dtype=np.uint64))
         return AsyncStackRow(
             count=len(chains),
-            frames=tuple(self._frame(address) for address in example),
+            frames=tuple(self._frame(address) for address in frames),
             awaiting=None if awaited is None else self._naming.type_of(awaited),
             awaiting_address=None if awaited is None else Address(awaited),
             retained_bytes=int(session.graph.dominators.retained_of_many(outermost).sum()),
+            waits_for=self._words(frames[0], awaited, bool(running)),
+            running=running,
+            blocked=self._threads.with_object(events),
         )
+
+    def _words(self, address: int, awaited: int | None, running: bool) -> str:
+        bottom = self.links.nodes[address]
+        if bottom.state is not None and bottom.state <= AT_YIELD:
+            return "whoever asks the iterator for more"
+        if running:
+            return "nothing: it runs"
+        if awaited is None:
+            return "nothing that is known: it is queued to run, or nothing on the heap leads to what it waits for"
+        if self.links.is_completed(awaited):
+            queue = self._waits.queue_of(address)
+            where = "queued to run" if queue is None else f"posted to {queue}, which has not run it"
+            return f"its turn: what it awaited has ended, and it is {where}"
+        return self._waits.words(awaited)
 
     def _frame(self, address: int) -> AsyncFrameRow:
-        box = self.waiting[address]
-        machine = box.shape.state_machine
-        key = box.shape.type.method_table
-        if key not in self._methods:
-            self._methods[key] = (box.shape.state_machine_name, None, None) if machine is None else self._method(machine)
-        name, file, line = self._methods[key]
-        return AsyncFrameRow(name, box.state, Address(address), box.shape.state_machine_name, file, line)
+        node = self.links.nodes[address]
+        shape = node.shape
+        if shape.kind == "method":
+            place = self._places.of(shape.state_machine, shape.state_machine_name)
+            line = None if node.state is None or place.lines is None else place.lines.get(node.state)
+            at = Address(address)
+            return AsyncFrameRow(place.method, node.state, at, shape.state_machine_name, place.file, place.first_line, "method", line)
+        name = COMBINATORS.get(shape.kind)
+        return AsyncFrameRow(name or self._continuation(address, node), None, Address(address), shape.type.name, kind=shape.kind)
 
-    def _method(self, machine: Type) -> tuple[str, str | None, int | None]:
-        """Name, file and first line of the method behind a state machine."""
-        module = machine.module
-        if module is None or module.metadata is None or machine.row is None:
-            return machine.name, None, None
-        moves = [rid for rid in module.metadata.typedef(machine.row).methods if module.metadata.method_name(rid).endswith("MoveNext")]
-        if not moves:
-            return machine.name, None, None
-        name = display_method(module.metadata, moves[0]).name
-        pdb = None if module.pe is None else self._session.symbols.find(module.pe, module.path).pdb
-        place = None if pdb is None else pdb.first_location(moves[0])
-        return (
-            name,
-            None if place is None else place.file.replace("\\", "/").rpartition("/")[2],
-            None if place is None else place.start_line,
-        )
+    def _continuation(self, address: int, node: Node) -> str:
+        """The method that a continuation will run."""
+        try:
+            if node.shape.action_offset is not None:
+                action = self._session.core.memory.pointer(address + node.shape.action_offset)
+                if action:
+                    return self._waits.method_of(action)
+        except HeaphoundError:
+            pass
+        return "a continuation whose method is not known"
 
-    def _awaited(self, address: int) -> int | None:
-        """The object whose completion resumes a box: a task that has it as its continuation, directly or through wrappers."""
+    def _referring(self, address: int, bottom: Node) -> int | None:
+        """What a method waits for whose awaiter does not say: an object that has it as its continuation, directly or through wrappers."""
         session = self._session
+        if bottom.shape.kind != "method" or bottom.state == RUNNING or (bottom.state is not None and bottom.state <= AT_YIELD):
+            return None
         index = session.table.index_of(address)
         front = [] if index is None else [index]
         for _ in range(AWAITED_HOPS):
