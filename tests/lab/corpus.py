@@ -126,6 +126,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=None, help="where cores are made, 150 MB each; a temporary folder if not named")
     parser.add_argument("--keep", action="store_true", help="keep the cores on which the two differ")
     parser.add_argument("--methods", action="store_true", help="list the methods that were on the stacks")
+    parser.add_argument("--results", type=Path, default=None, help="a file of JSON lines to which the figures of each core are added")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     print(f"seed {arguments.seed}")
@@ -136,6 +137,17 @@ def main() -> int:
             for run in spread(runtime, arguments.cores, chance):
                 found = compare_run(run, arguments.directory or Path(temporary), chance, arguments.keep)
                 total.add(found)
+                if arguments.results is not None:
+                    row = {
+                        "what": str(run),
+                        "of": "corpus",
+                        "program": "Corpus",
+                        "runtime": runtime,
+                        "build": run.build,
+                        "code": run.settings,
+                    }
+                    with open(arguments.results, "a") as results:
+                        results.write(json.dumps({**row, **found.record()}) + "\n")
                 print(f"{run}: {found}", flush=True)
                 for line in list(found.lines())[:LINES]:
                     print(f"    {line[:300]}", flush=True)

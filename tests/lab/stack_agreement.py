@@ -15,6 +15,8 @@ class StackDifference:
     side: str
     key: str
     place: str
+    sp: str = ""
+    """Of a root: the stack pointer of its frame."""
     slot: str = ""
     """Of a root: its address, or the register."""
     dispatching: bool = False
@@ -43,6 +45,12 @@ class Agreement:
     conservative: Counter[str] = field(default_factory=Counter)
     scanned_roots: int = 0
     """Roots of the oracle in frames that cannot be decoded, which the word by word scan of the frame found."""
+    untold_roots: int = 0
+    """Roots of ours in registers that the oracle cannot tell (`tests/lab/helper_states.py`)."""
+    unwound_helpers: int = 0
+    """HelperMethodFrames that the runtime had unwound itself before the dump."""
+    agreed_helpers: int = 0
+    """Those of them for which unwinding by .eh_frame gives the same registers."""
     wavering: int = 0
     """Threads whose roots the oracle told differently when asked again."""
     left_out: list[str] = field(default_factory=list)
@@ -59,9 +67,33 @@ class Agreement:
         self.methods += other.methods
         self.conservative += other.conservative
         self.scanned_roots += other.scanned_roots
+        self.untold_roots += other.untold_roots
+        self.unwound_helpers += other.unwound_helpers
+        self.agreed_helpers += other.agreed_helpers
         self.wavering += other.wavering
         self.left_out += other.left_out
         self.differences += other.differences
+
+    def record(self) -> dict[str, object]:
+        """The figures for a file of results."""
+        return {
+            "threads": self.threads,
+            "frames": self.frames,
+            "agreed_frames": self.agreed_frames,
+            "roots": self.roots,
+            "agreed_roots": self.agreed_roots,
+            "scanned_roots": self.scanned_roots,
+            "untold_roots": self.untold_roots,
+            "unwound_helpers": self.unwound_helpers,
+            "agreed_helpers": self.agreed_helpers,
+            "wavering": self.wavering,
+            "scanned_frames": dict(self.conservative),
+            "left_out": self.left_out,
+            "methods": len(self.methods),
+            "kinds_of_frames": dict(Counter(method.partition(":")[0] for method in self.methods.elements())),
+            "differences": dict(Counter(difference.category for difference in self.differences)),
+            "examples": [f"{one.os_id} {one.what} {one.side} {one.key} in {one.place}" for one in self.differences[:20]],
+        }
 
     def lines(self) -> Iterator[str]:
         """What is not plain agreement, a line each."""
@@ -75,5 +107,5 @@ class Agreement:
         figures = f"{self.threads} threads, frames {self.agreed_frames}/{self.frames}, roots {self.agreed_roots}/{self.roots}"
         rest = f"{sum(self.conservative.values())} frames scanned with {self.scanned_roots} roots"
         where = ", ".join(f"{count} {name}" for name, count in self.stopped.most_common())
-        left = f"{self.wavering} wavering, {len(self.left_out)} left out"
+        left = f"{self.untold_roots} in registers that the oracle cannot tell, {self.wavering} wavering, {len(self.left_out)} left out"
         return f"{figures}, {rest}, {left}; {len(self.methods)} methods; stopped in {where}"

@@ -10,6 +10,7 @@ from typing import Any
 import heaphound
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.session import Session
+from tests.lab.helper_states import untold_registers, unwound_again
 from tests.lab.oracle import Row, run_oracle
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement, StackDifference
@@ -38,10 +39,14 @@ def compare_stacks(core: Path) -> Agreement:
         return found
     ours = _our_roots(session, found)
     scanned = {hex(slot) for words in session.stack_roots.words for slot in words.slots.tolist()}
-    without = _crashing_threads(core, session, found)
+    untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
+    for unwound in (each for thread in session.threads for each in unwound_again(session, thread)):
+        found.unwound_helpers += 1
+        found.agreed_helpers += unwound.agrees
+    without, rows = _crashing_threads(core, session, found)
     best: dict[int, tuple[int, int, list[StackDifference]]] = {}
-    for _ in range(ATTEMPTS):
-        for os_id, compared in _compare_roots(session, ours, _ask_roots(core, without)).items():
+    for attempt in range(ATTEMPTS):
+        for os_id, compared in _compare_roots(session, ours, _ask_roots(core, without) if attempt else rows).items():
             if os_id not in best or len(compared[2]) < len(best[os_id][2]):
                 found.wavering += os_id in best
                 best[os_id] = compared
@@ -53,6 +58,8 @@ def compare_stacks(core: Path) -> Agreement:
         for difference in differences:
             if difference.side == "oracle's" and difference.slot in scanned:
                 found.scanned_roots += 1
+            elif difference.side == "ours" and (difference.os_id, difference.sp, difference.slot) in untold:
+                found.untold_roots += 1
             else:
                 found.differences.append(replace(difference, dispatching=difference.os_id in throwing))
     return found
@@ -71,29 +78,29 @@ def _ask_roots(core: Path, without: frozenset[int]) -> list[Row]:
     return [row for row in run_oracle(core, "roots", *skipped) if row["row"] == "root" and row["kind"] == "Stack"]
 
 
-def _crashing_threads(core: Path, session: Session, found: Agreement) -> frozenset[int]:
-    """Threads on whose roots the oracle's library ends the process, found by halving; they are compared by their frames alone."""
+def _crashing_threads(core: Path, session: Session, found: Agreement) -> tuple[frozenset[int], list[Row]]:
+    """Threads on whose roots the oracle's library ends the process, found by halving, and the roots of the others; those threads are
+    compared by their frames alone."""
     everyone = [thread.os_id for thread in session.threads if thread.os_id]
     culprits: set[int] = set()
-    while not _answers(core, frozenset(culprits)):
+    while (rows := _answer(core, frozenset(culprits))) is None:
         suspects = [os_id for os_id in everyone if os_id not in culprits]
         while len(suspects) > 1:
             half = suspects[: len(suspects) // 2]
-            suspects = suspects[len(half) :] if _answers(core, frozenset(everyone) - frozenset(half)) else half
+            suspects = suspects[len(half) :] if _answer(core, frozenset(everyone) - frozenset(half)) is not None else half
         if not suspects:
             raise LabError(f"the oracle cannot tell the roots of {core.name} even without any thread")
         culprits.update(suspects)
         filters = _has_filter(session, suspects[0])
         found.left_out.append(f"thread {suspects[0]}: the oracle crashes on its roots{', it runs an exception filter' if filters else ''}")
-    return frozenset(culprits)
+    return frozenset(culprits), rows
 
 
-def _answers(core: Path, without: frozenset[int]) -> bool:
+def _answer(core: Path, without: frozenset[int]) -> list[Row] | None:
     try:
-        _ask_roots(core, without)
+        return _ask_roots(core, without)
     except LabError:
-        return False
-    return True
+        return None
 
 
 def _has_filter(session: Session, os_id: int) -> bool:
@@ -194,7 +201,11 @@ def _compare_roots(
     for os_id in oracle.keys() | roots.keys():
         mine, other = roots.get(os_id, Counter()), oracle[os_id]
         sides = (("ours", mine - other), ("oracle's", other - mine))
-        left = [StackDifference(os_id, "root", side, str(key), places[key], str(key[1])) for side, rest in sides for key in rest.elements()]
+        left = [
+            StackDifference(os_id, "root", side, str(key), places[key], str(key[0]), str(key[1]))
+            for side, rest in sides
+            for key in rest.elements()
+        ]
         compared[os_id] = (other.total(), (mine & other).total(), left)
     return compared
 
