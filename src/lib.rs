@@ -5,7 +5,10 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("heaps of 64-bit processes are numbered with usize, which must have 64 bits");
 
+pub mod call_frames;
+pub mod caller;
 pub mod csr;
+pub mod demangle;
 pub mod depth_first;
 pub mod dominators;
 pub mod elf;

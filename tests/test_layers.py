@@ -118,8 +118,6 @@ FORMAT_VERSIONS: dict[str, tuple[str, ...]] = {
     "heaphound.layouts.descriptor": ("type(version) is int",),
     # GcDacVars begins with its own major and minor (src/coreclr/gc/gcinterface.dac.h)
     "heaphound.runtime.gc_variables": ("minor > MAXIMUM_VERSION", "1 <= major <= MAXIMUM_VERSION"),
-    # .eh_frame_hdr and the entries of .eh_frame (DWARF)
-    "heaphound.dump.call_frames": ("(version, pointer_kind & 15, count_kind, table_kind) != (1, 11, 3, 59)", "version not in (1, 3)"),
     # GcInfo's own version, which the layout gives (src/coreclr/inc/gcinfo.h)
     "heaphound.runtime.gc_info.header": (
         "self.version >= _EXACT_SAFE_POINTS",

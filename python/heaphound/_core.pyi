@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from heaphound.progress import Progress
 
-__all__ = ["Dominators", "Graph", "Heap", "HeapLayout", "Image", "__version__"]
+__all__ = ["CallFrames", "Dominators", "Graph", "Heap", "HeapLayout", "Image", "__version__", "demangle"]
 
 __version__: str
 
@@ -394,3 +394,22 @@ class Dominators:
 
         So nothing counts twice within a type.
         """
+
+@final
+class CallFrames:
+    """Undoes frames of native code by the call frame information (.eh_frame) of the images that lie in a core's memory.
+
+    Registers are numbered as DWARF numbers them: x64 17, the last one the instruction pointer; arm64 33, the last two sp and pc.
+    """
+
+    def __new__(cls, image: Image) -> CallFrames: ...
+    def caller(self, header: int, place: int, registers: list[int | None]) -> tuple[list[int | None], list[tuple[int, int]], bool, bool]:
+        """(registers, where they were saved, outermost, signal) of the caller of the function that holds `place`.
+
+        `header` is the address of the image's .eh_frame_hdr; `registers` are None where their value is not known, also in the answer.
+        The second part has (register, address of the stack). `outermost`: the information says that a thread begins there. `signal`:
+        the caller was interrupted by a signal. Raises Unreadable, and Malformed where nothing covers `place` or the rules make no sense.
+        """
+
+def demangle(name: str) -> str | None:
+    """A mangled name of C++ in readable form, without parameters; None for a name that is none."""

@@ -139,9 +139,14 @@ class Dump:
         """Managed threads: state, locks, exception, what each waits for, 1,000 innermost frames; with `retained` what it alone holds."""
         return threads(self.session, retained=retained)
 
-    def stack(self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None) -> Answer[StackResult]:
-        """Stacks of one thread (managed or OS id) or of all, `limit` innermost frames of each; `parallel` merges them into a tree."""
-        return stack(self.session, thread, parallel, limit)
+    def stack(
+        self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None, native: bool = False
+    ) -> Answer[StackResult]:
+        """Stacks of one thread (managed or OS id) or of all, `limit` innermost frames of each; `parallel` merges them into a tree.
+
+        `native`: with the frames of native code, and the threads that run nothing else.
+        """
+        return stack(self.session, thread, parallel, limit, native)
 
     def locks(self) -> Answer[LocksResult]:
         """Locks held or waited for, and deadlocks."""

@@ -18,6 +18,8 @@ class Limits:
     image_program_headers: int = 4_096  # of one mapped ELF image; linkers write about 10
     dynamic_entries: int = 4_096  # of one image's .dynamic section; linkers write about 30
     dynamic_symbols: int = 4_194_304  # of one image; the largest C++ libraries export some 200,000
+    symbol_names_bytes: int = 1 << 28  # names of one image's symbols; Chromium's with all symbols has some 100 MB
+    symbol_name_bytes: int = 65_536  # one name; C++ templates reach some thousands
     gnu_hash_chain: int = 4_194_304  # symbols in one bucket: never more than the symbols there are
     image_notes_bytes: int = 1 << 20  # PT_NOTE of one image; build-id and ABI tag take about 100 bytes
     relocation_entries: int = 16_777_216  # of one image; Chromium, the largest known, has some 1.2 million
@@ -47,6 +49,8 @@ class Limits:
     code_fragments: int = 65_536  # funclets of one method; generated parsers reach some hundreds
     exception_clauses: int = 65_536  # of one method; the runtime's own bound on funclets is of that size
     native_frames: int = 64  # between a runtime helper and the managed code that called it; seen are 1 to 3
+    native_run_frames: int = 1 << 20  # of native code one behind the other; a stack overflow of 8 MB has at most half as many
+    nested_signals: int = 64  # handlers that interrupted each other on one thread; there are no more signals than that
     call_frame_instructions: int = 65_536  # of one function's .eh_frame entry; the longest known have some thousands
     debug_info_bytes: int = 16 << 20  # of one method's IL map; the largest methods have some 100 KB
 

@@ -12,7 +12,9 @@ from heaphound._core import Graph, Heap
 from heaphound.diagnose.subject import Subject
 from heaphound.dump.backing import BackingReport, attach_binaries
 from heaphound.dump.core import Core, open_core
+from heaphound.dump.disk_file import FileFinder
 from heaphound.dump.file_contents import with_file_contents
+from heaphound.dump.native_symbols import NativeSymbols
 from heaphound.errors import DumpError, HeaphoundError, Malformed, Unreadable
 from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
 from heaphound.progress import Progress, silent
@@ -31,6 +33,7 @@ from heaphound.runtime.runtime import Runtime, find_runtime
 from heaphound.runtime.stack_roots import StackRoots, read_stack_roots
 from heaphound.runtime.stack_words import read_stack_words
 from heaphound.runtime.stacks.il_maps import ILMaps
+from heaphound.runtime.stacks.mixed_walk import MixedWalker
 from heaphound.runtime.stacks.walk import StackWalker
 from heaphound.runtime.static_holders import StaticHolders, static_holders
 from heaphound.runtime.statics import Static, StaticList, read_static_list
@@ -68,6 +71,8 @@ class Session:
             opened, [Path(directory) for directory in binaries], [Path(root) for root in system_roots]
         )
         self.symbols = SymbolStore(symbols, system_roots=system_roots)
+        files = FileFinder([Path(directory) for directory in binaries], True, [Path(root) for root in system_roots])
+        self.native_symbols = NativeSymbols(files)
 
     def _root_source(self, name: str, read: Callable[[], PartT], absent: PartT) -> PartT:
         try:
@@ -165,6 +170,11 @@ class Session:
     def stacks(self) -> StackWalker:
         """Walks the stacks of threads."""
         return StackWalker(self.runtime, self.code)
+
+    @cached_property
+    def mixed_stacks(self) -> MixedWalker:
+        """The same with the frames of native code."""
+        return MixedWalker(self.stacks)
 
     @cached_property
     def il_maps(self) -> ILMaps:

@@ -1,5 +1,7 @@
 //! The Python face of the kernel. No other file of the crate knows Python.
 
+mod call_frames;
+mod demangle;
 mod dominators;
 mod errors;
 mod graph;
@@ -18,5 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<heap::PyHeap>()?;
     module.add_class::<graph::PyGraph>()?;
     module.add_class::<dominators::PyDominators>()?;
+    module.add_class::<call_frames::PyCallFrames>()?;
+    module.add_function(wrap_pyfunction!(demangle::demangle, module)?)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ from heaphound.address import Address
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
 from heaphound.results.locks import DeadlockStep, LockRow, LocksResult
-from heaphound.results.stack import ParallelRow, StackResult
+from heaphound.results.stack import NativeThreadRow, ParallelRow, StackResult
 from heaphound.results.threads import ExceptionRef, FrameRow, ThreadRow, ThreadsResult, WaitRow
 from tests.unit.answers import DUMP
 
@@ -56,6 +56,39 @@ OVERFLOWN = ThreadRow(
     address=Address(0x564807A90000),
     gc_mode="Cooperative",
 )
+RECURSING = ThreadRow(
+    managed_id=11,
+    os_id=4254,
+    name=None,
+    state="foreground",
+    frames=tuple(FrameRow("managed", Address(0x7F5707000010), Address(0x7F165A000000 + 32 * index), MAIN) for index in range(12)),
+    frames_left_out=99_960,
+    methods_left_out=(MAIN,),
+    outermost_frames=(
+        FrameRow("managed", Address(0x7F5707000010), Address(0x7F165AF00000), MAIN),
+        FrameRow("native", Address(0x7F57860A3F16), Address(0x7F165AF00100), None, "libcoreclr.so", offset=0x49FBB6, exact=False),
+    ),
+)
+MIXED = ThreadRow(
+    managed_id=12,
+    os_id=4255,
+    name=None,
+    state="foreground",
+    frames=(
+        FrameRow("native", Address(0x7F57860A3F16), Address(0x7F165B4CD000), None, "libc.so.6", symbol="poll", offset=0x4F),
+        FrameRow(
+            "native", Address(0x7F57860A4000), Address(0x7F165B4CD010), None, problem="the native frames cannot be followed further: x"
+        ),
+        FrameRow("managed", Address(0x7F5707000010), Address(0x7F165B4CD100), MAIN),
+    ),
+    waits=WaitRow("events (poll)", MAIN, system_call="poll"),
+)
+COLLECTOR = NativeThreadRow(
+    4260,
+    (FrameRow("native", Address(0x7F57860A3F16), Address(0x7F165B4CE000), None, "libc.so.6", offset=0x85F16),),
+    WaitRow("native lock or event", None, system_call="futex"),
+    stack_end="8 bytes at 0x7f165b4cf000 are not in the dump",
+)
 DEAD = ThreadRow(managed_id=3, os_id=0, name=None, state="dead, background", address=Address(0x564807A90000))
 NOTED = Coverage(notes=("locks are not known: the sync table is not in the dump",))
 
@@ -64,6 +97,7 @@ THREADS_RETAINED = Answer(
     DUMP, NOTED, ThreadsResult((replace(SLEEPING, retained_bytes=5_001_832), replace(BLOCKED, retained_bytes=0), OVERFLOWN))
 )
 STACK = Answer(DUMP, Coverage(), StackResult((SLEEPING, BLOCKED, OVERFLOWN), without_frames=(3,)))
+STACK_NATIVE = Answer(DUMP, Coverage(), StackResult((MIXED, RECURSING), native_threads=(COLLECTOR,)))
 PARALLEL = Answer(
     DUMP,
     Coverage(),
@@ -73,6 +107,8 @@ PARALLEL = Answer(
             ParallelRow(0, (4, 5, 6), ("Shop.Orders.Worker.Run()",), ends=(6,)),
             ParallelRow(1, (4, 5), (ENTER,), ends=(4, 5)),
             ParallelRow(0, (1,), (MAIN, SLEEP), ends=(1,)),
+            ParallelRow(0, (9,), ("Main()", *("Recurse()",) * 20), (), 99_000, ("Recurse()",) * 20, ("Recurse()",), (4260,), (4260,)),
+            ParallelRow(0, (), ("libc.so.6!poll",), native_threads=(4261, 4262), native_ends=(4261, 4262)),
         ),
         without_frames=(2, 3),
     ),

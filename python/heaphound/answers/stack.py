@@ -1,61 +1,98 @@
 """`stack`: frames of one thread, of all, or the stacks of all merged into one tree."""
 
+from collections.abc import Iterable, Iterator
+
 from heaphound.answers.facts import dump_facts
+from heaphound.answers.frame_rows import FrameRows
 from heaphound.answers.stack_rows import StackRows
-from heaphound.answers.stack_tree import merge_stacks
+from heaphound.answers.stack_tree import ThreadKey, merge_stacks
+from heaphound.dump.native_frames import NativeFrame
 from heaphound.errors import UsageError
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.stack import StackResult
-from heaphound.runtime.stacks.frame import Frame, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
+from heaphound.runtime.stacks.mixed_walk import MixedFrame
 from heaphound.runtime.threads import Thread
 from heaphound.session import Session
 
 
-def stack(session: Session, thread: int | None = None, parallel: bool = False, limit: int | None = None) -> Answer[StackResult]:
+def stack(
+    session: Session, thread: int | None = None, parallel: bool = False, limit: int | None = None, native: bool = False
+) -> Answer[StackResult]:
     """Stacks of the thread with a managed or OS id, or of all threads that run managed code; `limit` innermost frames of each.
 
-    `parallel` merges the stacks instead. Raises UsageError for a thread that is not there.
+    `native` adds the frames of native code, and the threads that run nothing else. `parallel` merges the stacks instead. Raises
+    UsageError for a thread that is not there.
     """
     rows = StackRows(session)
-    chosen = session.threads if thread is None else _chosen(session.threads, thread)
+    chosen = session.threads if thread is None else _by_id(session.threads, thread)
+    others = _others(session, thread) if native and (thread is None or not chosen) else []
+    if not chosen and not others and thread is not None:
+        raise UsageError(_not_there(session, thread, native))
     if parallel:
-        return _merged(session, rows, chosen)
-    found = [rows.thread(item, limit) for item in chosen]
+        return _merged(session, rows, chosen, others, limit, native)
+    found = [rows.thread(item, limit, native) for item in chosen]
     shown = tuple(row for row in found if row.frames or row.stack_end or thread is not None)
     silent = tuple(row.managed_id for row in found if row not in shown)
-    return Answer(dump_facts(session), Coverage(notes=rows.notes), StackResult(shown, without_frames=silent))
+    natives = tuple(rows.native_thread(os_id, limit) for os_id in others)
+    result = StackResult(shown, without_frames=silent, native_threads=natives)
+    return Answer(dump_facts(session), Coverage(notes=rows.notes), result)
 
 
-def _chosen(threads: list[Thread], wanted: int) -> list[Thread]:
+def _by_id(threads: list[Thread], wanted: int) -> list[Thread]:
     """By managed id, else by OS id."""
-    found = [thread for thread in threads if thread.managed_id == wanted] or [thread for thread in threads if thread.os_id == wanted]
-    if not found:
-        ids = ", ".join(str(thread.managed_id) for thread in threads[:50])
-        raise UsageError(f"there is no thread with the managed or OS id {wanted}: managed ids are {ids}")
-    return found
+    return [thread for thread in threads if thread.managed_id == wanted] or [thread for thread in threads if thread.os_id == wanted]
 
 
-def _merged(session: Session, rows: StackRows, chosen: list[Thread]) -> Answer[StackResult]:
+def _others(session: Session, wanted: int | None) -> list[int]:
+    """OS ids of the threads that the runtime does not know, in the order of the file."""
+    known = {thread.os_id for thread in session.threads}
+    return [thread.os_id for thread in session.core.threads if thread.os_id not in known and wanted in (None, thread.os_id)]
+
+
+def _not_there(session: Session, wanted: int, native: bool) -> str:
+    ids = ", ".join(str(thread.managed_id) for thread in session.threads[:50])
+    if not native and wanted in [thread.os_id for thread in session.core.threads]:
+        return f"thread {wanted} runs no managed code and is not known to the runtime: --native shows its frames; managed ids are {ids}"
+    return f"there is no thread with the managed or OS id {wanted}: managed ids are {ids}"
+
+
+def _merged(
+    session: Session, rows: StackRows, chosen: list[Thread], others: list[int], limit: int | None, native: bool
+) -> Answer[StackResult]:
     notes = list(rows.notes)
-    stacks: dict[int, list[str]] = {}
+    stacks: dict[ThreadKey, list[str]] = {}
     without: list[int] = []
-    for thread in chosen:
+    for key, walk in _walks(session, chosen, others, native):
         methods: list[str] = []
-        for item in session.stacks.walk(thread):
+        for item in walk:
             if isinstance(item, StackEnd):
-                notes.append(f"the stack of thread {thread.managed_id} is not whole: {item.reason}")
-            elif (name := _name(item)) is not None:
+                whose = f"native thread {key.number}" if key.native else f"thread {key.number}"
+                notes.append(f"the stack of {whose} is not whole: {item.reason}")
+            elif (name := _name(item, rows.frames)) is not None:
                 methods.append(name)
         if methods:
-            stacks[thread.managed_id] = methods[::-1]
-        else:
-            without.append(thread.managed_id)
-    result = StackResult((), tuple(merge_stacks(stacks)), tuple(without))
+            stacks[key] = methods[::-1]
+        elif not key.native:
+            without.append(key.number)
+    result = StackResult((), tuple(merge_stacks(stacks, limit)), tuple(without))
     return Answer(dump_facts(session), Coverage(notes=tuple(notes)), result)
 
 
-def _name(frame: Frame) -> str | None:
-    """A managed frame's method; a helper of the runtime by the method it implements; nothing for other Frames."""
+def _walks(
+    session: Session, chosen: list[Thread], others: list[int], native: bool
+) -> Iterator[tuple[ThreadKey, Iterable[MixedFrame | StackEnd]]]:
+    for thread in chosen:
+        walk = session.mixed_stacks.walk if native else session.stacks.walk
+        yield ThreadKey(False, thread.managed_id), walk(thread)
+    for os_id in others:
+        yield ThreadKey(True, os_id), session.mixed_stacks.walk_native(os_id)
+
+
+def _name(frame: MixedFrame, rows: FrameRows) -> str | None:
+    """A managed frame's method; a native function; a helper of the runtime by the method it implements; nothing for other Frames."""
+    if isinstance(frame, NativeFrame):
+        return rows.name(frame)
     if isinstance(frame, ManagedFrame):
         return frame.code.method.full_name if frame.code.method is not None else f"<code at {frame.ip:#x}>"
     return frame.method.full_name if frame.method is not None and frame.method.kind == "internal call" else None

@@ -8,6 +8,7 @@ Formats: System V gABI chapter 5; .gnu.hash as in glibc's elf/dl-lookup.c.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import unpack
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import LimitExceeded, Malformed
@@ -57,6 +58,25 @@ class DynamicSymbols:
         if self.sysv_hash is not None:
             return self._find_sysv(wanted, self.sysv_hash)
         return self._find_linear(wanted)
+
+    def count(self) -> int:
+        """How many symbols the table has: by the hash table, which says it, or by where its longest chain ends. Raises as `find` does."""
+        memory = self.memory
+        if self.sysv_hash is not None:
+            return memory.u32(self.sysv_hash + 4)
+        if self.gnu_hash is None:
+            return (self.names - self.symbols) // _SYMBOL_BYTES  # as in _find_linear
+        buckets, first, bloom_words = memory.u32(self.gnu_hash), memory.u32(self.gnu_hash + 4), memory.u32(self.gnu_hash + 8)
+        if buckets > LIMITS.dynamic_symbols:
+            raise Malformed(f"the symbol hash table at {self.gnu_hash:#x} has {buckets} buckets")
+        table = self.gnu_hash + 16 + 8 * bloom_words
+        last = max(unpack(f"<{buckets}I", memory.bytes(table, 4 * buckets)), default=0)
+        if last < first:
+            return first
+        for index in range(last, last + LIMITS.gnu_hash_chain):
+            if memory.u32(table + 4 * buckets + 4 * (index - first)) & 1:
+                return index + 1
+        raise LimitExceeded(f"a chain of the symbol hash table at {self.gnu_hash:#x} has no end within {LIMITS.gnu_hash_chain} symbols")
 
     def _find_gnu(self, name: bytes, table: int) -> int | None:
         memory = self.memory

@@ -10,19 +10,36 @@ class FrameRow:
     """One frame, innermost first."""
 
     kind: str
-    """``managed``, ``funclet`` (a catch, finally or filter body), or the class of the runtime's own Frame: ``InlinedCallFrame`` ..."""
+    """``managed``, ``funclet`` (a catch, finally or filter body), ``native``, or the class of the runtime's own Frame:
+    ``InlinedCallFrame`` ..."""
     ip: Address
     """Where the frame goes on; for a Frame of the runtime where the thread was in native code."""
     sp: Address
     """Stack pointer; for a Frame of the runtime its address."""
     method: str | None
-    """For a Frame of the runtime the method that it stands for, where it says one."""
+    """For a Frame of the runtime the method that it stands for, where it says one; None for native frames."""
     module: str | None = None
+    """The assembly; of a native frame the name of its file, None for code that lies in no file."""
     il_offset: int | None = None
     file: str | None = None
     line: int | None = None
     problem: str | None = None
-    """Why a part of the frame could not be read."""
+    """Why a part of the frame could not be read; of a native frame why the native frames end with it."""
+    symbol: str | None = None
+    """The native function, where a symbol table names it."""
+    offset: int | None = None
+    """Of a native frame: bytes from the beginning of `symbol`, or of the module where there is none."""
+    exact: bool = True
+    """False for a native frame that was found by a guess, as the one below has no call frame information."""
+
+    @property
+    def what(self) -> str:
+        """The method, or ``libc.so.6!poll``, ``libcoreclr.so+0x60df21``: the same text for frames that are alike."""
+        if self.kind != "native":
+            return self.method or f"{self.kind} at {self.ip}"
+        if self.module is None:
+            return "native code in no file"
+        return f"{self.module}!{self.symbol}" if self.symbol is not None else f"{self.module}+{self.offset or 0:#x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +52,19 @@ class ExceptionRef:
 
 @dataclass(frozen=True, slots=True)
 class WaitRow:
-    """What a thread waits for, by the methods on its stack."""
+    """What a thread waits for, by the methods on its stack, else by the system call that it is in."""
 
     kind: str
     """``monitor enter``, ``monitor wait``, ``task``, ``sleep``, ``wait handle``, ``socket events``, ``idle pool worker`` ..."""
-    method: str
-    """The method on the stack that tells."""
+    method: str | None
+    """The method on the stack that tells, or called what waits; None for a thread in native code alone."""
     object: Address | None = None
     """The lock, where the stack tells which."""
     type: str | None = None
     owner: int | None = None
     """Managed id of the thread that holds the lock."""
+    system_call: str | None = None
+    """``futex``, ``epoll_wait``, ``recvmsg`` ...: the system call that the thread is in; None where it is in none that waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,11 @@ class ThreadRow:
     retained_bytes: int | None = None
     """What only its stack keeps alive; None where that was not asked for, or its stack holds nothing for certain."""
     frames_left_out: int = 0
+    """Where the limit cut the stack: frames between `frames` and `outermost_frames`."""
+    outermost_frames: tuple[FrameRow, ...] = ()
+    """Where the limit cut the stack: the last frames, at most 20, where the thread began."""
+    methods_left_out: tuple[str, ...] = ()
+    """Methods of the frames left out, where they are at most 16: a recursion. Empty otherwise."""
     stack_end: str | None = None
     """Why the frames end before the last one; None where all were walked."""
 

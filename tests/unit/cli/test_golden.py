@@ -32,6 +32,7 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "threads-retained": (["threads", "core.4242", "--retained"], {"threads": stack_answers.THREADS_RETAINED}),
     "stack": (["stack", "core.4242"], {}),
     "stack-parallel": (["stack", "core.4242", "--parallel"], {"stack": stack_answers.PARALLEL}),
+    "stack-native": (["stack", "core.4242", "--native"], {"stack": stack_answers.STACK_NATIVE}),
     "locks": (["locks", "core.4242"], {}),
     "exceptions": (["exceptions", "core.4242"], {}),
     "tasks": (["tasks", "core.4242"], {}),

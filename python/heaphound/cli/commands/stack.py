@@ -13,6 +13,11 @@ HELP = """Show the managed stack of THREAD (its managed id, else its OS id), or 
 Frames are found by the runtime's own unwind information and explicit Frames; source lines need the PDBs. With --parallel the
 stacks of all threads are merged into one tree, outermost frames first.
 
+With --native the frames of native code are there too, and the threads that run nothing else: they are found by the call frame
+information of their images, and named by the symbols in the dump or in the same files on disk (--binaries).
+
+Text folds recursion. Of a stack with more frames than --limit the outermost 20 follow, and the number of those left out.
+
 \b
 In Python:
   dump = heaphound.open("core.4242")
@@ -24,9 +29,10 @@ In Python:
 @click.argument("thread", type=click.IntRange(min=0), required=False, default=None)
 @click.option("--all", "all_threads", is_flag=True, help="All threads, which is the default.")
 @click.option("--parallel", is_flag=True, help="Merge the stacks of all threads into one tree.")
+@click.option("--native", is_flag=True, help="Also frames of native code, and threads that run nothing else.")
 @limit_option(1000)
-def command(options: DumpOptions, thread: int | None, all_threads: bool, parallel: bool, limit: int) -> None:
+def command(options: DumpOptions, thread: int | None, all_threads: bool, parallel: bool, native: bool, limit: int) -> None:
     """Print the stacks."""
     if thread is not None and all_threads:
         raise UsageError("name a thread, or give --all: not both")
-    show(NAME, options, answer(options, lambda dump: dump.stack(thread, parallel=parallel, limit=limit or None)))
+    show(NAME, options, answer(options, lambda dump: dump.stack(thread, parallel=parallel, limit=limit or None, native=native)))

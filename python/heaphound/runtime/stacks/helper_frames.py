@@ -4,10 +4,7 @@ The helper saves only its own position (LazyMachState, src/coreclr/vm/amd64/gmsc
 frames up to managed code and stores the result; until then the fields are empty, and the image's call frame information serves.
 """
 
-from bisect import bisect_right
-
-from heaphound.dump.call_frames import unwind_native
-from heaphound.dump.elf_modules import ElfModule, elf_modules
+from heaphound.dump.call_frames import NativeUnwinder
 from heaphound.errors import LimitExceeded, Malformed
 from heaphound.limits import LIMITS
 from heaphound.runtime.internal_calls import internal_call
@@ -22,14 +19,12 @@ _SAVED = ("R12", "R13", "R14", "R15", "Rbx", "Rbp")  # fields of CalleeSavedRegi
 class HelperFrames:
     """Reads HelperMethodFrames of one runtime."""
 
-    def __init__(self, runtime: Runtime, codes: FrameCodes, methods: Methods) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, codes: FrameCodes, methods: Methods, native: NativeUnwinder) -> None:
         self._memory = runtime.memory
         self._layout = runtime.layout
         self._codes = codes
         self._methods = methods
-        self._modules: list[ElfModule] | None = None
-        self._starts: list[int] = []
+        self._native = native
 
     def method(self, address: int) -> tuple[int | None, Method | None]:
         """(MethodDesc, method) of the internal call that a Frame at an address belongs to; None for JIT helpers, which have none."""
@@ -71,19 +66,11 @@ class HelperFrames:
         # The captured stack pointer is inside the capturing function: its return address lies on top (LazyMachState::unwindLazyState).
         registers["rsp"] = memory.pointer(state + layout.offset("MachineState", "CaptureRsp")) + 8
         for _ in range(LIMITS.native_frames):
-            caller = unwind_native(memory, self._module(registers["rip"]), registers)
+            caller = self._native.caller(registers, active=False)
+            if caller is None:
+                raise Malformed("the native frames below a runtime helper end where a thread begins, and not in managed code")
             registers |= caller.values
-            saved_at |= caller.saved_at
-            registers["rip"], registers["rsp"] = caller.ip, caller.cfa
-            if self._codes.is_managed(caller.ip):
+            saved_at |= {name: slot for name, slot in caller.saved_at.items() if name in saved_at}
+            if self._codes.is_managed(registers["rip"]):
                 return RegisterContext("x64", registers, saved_at)
         raise LimitExceeded(f"more than {LIMITS.native_frames} native frames between a runtime helper and managed code")
-
-    def _module(self, address: int) -> ElfModule:
-        if self._modules is None:
-            self._modules = elf_modules(self._runtime.core)
-            self._starts = [module.base for module in self._modules]
-        index = bisect_right(self._starts, address) - 1
-        if index < 0 or address >= self._modules[index].end:
-            raise Malformed(f"native code at {address:#x} belongs to no image that the process had loaded")
-        return self._modules[index]

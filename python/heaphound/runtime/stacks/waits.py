@@ -4,7 +4,7 @@ Names: System.Private.CoreLib and System.Net.Sockets of 6.0 to 10.0.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame
 
@@ -54,20 +54,55 @@ _KNOWN: tuple[tuple[str, str | None, str], ...] = (
     ("System.ConsolePal", None, "console"),
     ("System.IO.RandomAccess", None, "file"),
 )
+# What a system call waits for, where no managed method tells.
+_SYSTEM_CALLS: dict[str, str] = {
+    **dict.fromkeys(("nanosleep", "clock_nanosleep"), "sleep"),
+    **dict.fromkeys(("futex", "futex_waitv"), "native lock or event"),
+    **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "events (epoll)"),
+    **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), "events (poll)"),
+    **dict.fromkeys(("accept", "accept4", "connect"), "connection"),
+    **dict.fromkeys(("recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg"), "socket"),
+    **dict.fromkeys(("read", "readv", "pread64"), "reading"),
+    **dict.fromkeys(("write", "writev", "pwrite64"), "writing"),
+    **dict.fromkeys(("fsync", "fdatasync", "io_getevents", "io_uring_enter"), "disk"),
+    **dict.fromkeys(("wait4", "waitid"), "process"),
+    **dict.fromkeys(("rt_sigtimedwait", "rt_sigsuspend", "pause"), "signal"),
+    **dict.fromkeys(("fcntl", "flock"), "file lock"),
+    "openat": "opening a file or pipe",
+}
 _RANKS = {(type_name, method): (rank, kind) for rank, (type_name, method, kind) in enumerate(_KNOWN)}
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """`kind` in words; `method` is the one that tells; `end_sp` the stack pointer behind the waiting methods, None if not known."""
+    """`kind` in words; `method` is the one that tells, or called what waits, None where there is none.
+
+    `end_sp` is the stack pointer behind the waiting methods, None if not known. `system_call` is the one that the thread is in, None if
+    that is not known.
+    """
 
     kind: str
-    method: str
+    method: str | None
     end_sp: int | None
+    system_call: str | None = None
 
 
-def find_wait(frames: Sequence[Frame]) -> Wait | None:
-    """What a thread with these frames (innermost first) waits for; None for a thread that runs or is not known to wait."""
+def find_wait(frames: Sequence[Frame], system_call: str | None = None) -> Wait | None:
+    """What a thread with these frames (innermost first) waits for; None for a thread that runs or is not known to wait.
+
+    Where no method tells, the `system_call` that it is in does: the one case for native threads, and for native code that waits by itself.
+    """
+    found = _by_method(frames) if frames else None
+    if found is not None:
+        return replace(found, system_call=system_call)
+    if system_call not in _SYSTEM_CALLS or (frames and not _blocked(frames)):
+        return None
+    methods = (frame.code.method if isinstance(frame, ManagedFrame) else frame.method for frame in frames)
+    method = next((method.full_name for method in methods if method is not None), None)
+    return Wait(_SYSTEM_CALLS[system_call], method, None, system_call)
+
+
+def _by_method(frames: Sequence[Frame]) -> Wait | None:
     best: Wait | None = None
     best_rank = -1
     for frame in frames[:WAITING_FRAMES]:

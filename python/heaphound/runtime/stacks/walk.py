@@ -6,6 +6,7 @@ instruction pointer is in native code, the next Frame says how to go on; a Frame
 
 from collections.abc import Iterator
 
+from heaphound.dump.call_frames import NativeUnwinder
 from heaphound.dump.core import Core
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
@@ -32,7 +33,8 @@ class StackWalker:
         self.runtime = runtime
         self.tables = locator.tables
         self.codes = FrameCodes(runtime, locator)
-        self.frames = ExplicitFrames(runtime, locator, HelperFrames(runtime, self.codes, locator.methods))
+        self.native = NativeUnwinder(runtime.core)
+        self.frames = ExplicitFrames(runtime, locator, HelperFrames(runtime, self.codes, locator.methods, self.native))
         self._clauses = ExceptionClauses(locator.tables, runtime.layout, locator)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
 

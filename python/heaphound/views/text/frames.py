@@ -1,14 +1,11 @@
 """Frames of a stack as text: repeated runs folded, so that a stack overflow fits a screen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from heaphound.results.stack import NativeThreadRow
 from heaphound.results.threads import FrameRow, ThreadRow, WaitRow
 from heaphound.views.page import Block, Cell, Line, Table, names
-from heaphound.views.quantities import count
-
-LONGEST_CYCLE = 16  # methods that call each other in turn
-REPEATS_SHOWN = 2
-FOLDED_FROM = 5  # repetitions; fewer are shown as they are
+from heaphound.views.text.folding import Fold, fold, join
 
 
 def thread_blocks(thread: ThreadRow) -> Iterator[Block]:
@@ -20,10 +17,25 @@ def thread_blocks(thread: ThreadRow) -> Iterator[Block]:
         yield Line(f"waits: {wait_words(thread.waits)}")
     if thread.exception is not None:
         yield Line(f"exception {thread.exception.type} at {thread.exception.address}")
+    yield from _frame_blocks(thread)
+
+
+def native_thread_blocks(thread: NativeThreadRow) -> Iterator[Block]:
+    """The same of a thread that the runtime does not know."""
+    yield Line(f"native thread (os {thread.os_id})", "strong")
+    if thread.waits is not None:
+        yield Line(f"waits: {wait_words(thread.waits)}")
+    yield from _frame_blocks(thread)
+
+
+def _frame_blocks(thread: ThreadRow | NativeThreadRow) -> Iterator[Block]:
     if thread.frames:
-        yield Table(names("SP", "IP", "Frame", "Source"), list(_rows(thread.frames)))
+        left_out = Fold(thread.frames_left_out, frozenset(thread.methods_left_out)) if thread.frames_left_out else None
+        inner, outer = fold(thread.frames, _key), fold(thread.outermost_frames, _key)
+        rows = join(inner, left_out, outer, _key)
+        yield Table(names("SP", "IP", "Frame", "Source"), list(_cells(rows)))
     if thread.frames_left_out:
-        yield Line(f"... {count(thread.frames_left_out, 'outer frame')} left out (--limit 0 shows all)", "dim")
+        yield Line("--limit 0 shows all frames", "dim")
     if thread.stack_end is not None:
         yield Line(f"the stack cannot be walked further: {thread.stack_end}", "warn")
 
@@ -37,42 +49,25 @@ def wait_words(wait: WaitRow) -> str:
 
 
 def frame_words(frame: FrameRow) -> str:
-    """A managed frame by its method, a Frame of the runtime in brackets."""
+    """A managed frame by its method, a native one as ``libc.so.6!poll+0x4f``, a Frame of the runtime in brackets."""
     if frame.kind in ("managed", "funclet"):
         return f"{frame.method or 'code without a name'}{' [handler]' if frame.kind == 'funclet' else ''}"
+    if frame.kind == "native":
+        place = f"+{frame.offset:#x}" if frame.symbol is not None and frame.offset else ""
+        return f"{frame.what}{place}{'' if frame.exact else ' [guess]'}"
     return f"[{frame.kind}{'' if frame.method is None else ': ' + frame.method}]"
 
 
-def _rows(frames: Sequence[FrameRow]) -> Iterator[tuple[Cell, ...]]:
-    index = 0
-    while index < len(frames):
-        period, repeats = _cycle(frames, index)
-        shown = period * (REPEATS_SHOWN if repeats >= FOLDED_FROM else 1)
-        for frame in frames[index : index + shown]:
-            yield frame.sp, frame.ip, frame_words(frame), _source(frame)
-        index += shown
-        if repeats >= FOLDED_FROM:
-            left = repeats - REPEATS_SHOWN
-            what = "frame" if period == 1 else f"{period} frames"
-            yield None, None, f"... the same {what} {left} times more", None
-            index += left * period
+def _key(frame: FrameRow) -> str:
+    return frame.what
 
 
-def _cycle(frames: Sequence[FrameRow], start: int) -> tuple[int, int]:
-    """(period, repetitions) of the shortest run of frames from `start` on that comes often enough to fold; (1, 1) for none."""
-    for period in range(1, LONGEST_CYCLE + 1):
-        repeats = 1
-        while all(_alike(frames, start + offset, start + repeats * period + offset) for offset in range(period)):
-            repeats += 1
-        if repeats >= FOLDED_FROM:
-            return period, repeats
-    return 1, 1
-
-
-def _alike(frames: Sequence[FrameRow], one: int, other: int) -> bool:
-    if other >= len(frames):
-        return False
-    return (frames[one].kind, frames[one].ip, frames[one].method) == (frames[other].kind, frames[other].ip, frames[other].method)
+def _cells(rows: Iterator[FrameRow | Fold]) -> Iterator[tuple[Cell, ...]]:
+    for row in rows:
+        if isinstance(row, Fold):
+            yield None, None, row.words(), None
+        else:
+            yield row.sp, row.ip, frame_words(row), _source(row)
 
 
 def _source(frame: FrameRow) -> str | None:

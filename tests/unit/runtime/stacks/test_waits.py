@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from heaphound.address import Address
 from heaphound.answers.locks import find_cycles
-from heaphound.answers.stack_tree import merge_stacks
+from heaphound.answers.stack_tree import ThreadKey, merge_stacks
 from heaphound.runtime.methods import Method
 from heaphound.runtime.stacks.frame import ExplicitFrame, FrameCode, ManagedFrame
 from heaphound.runtime.stacks.lock_wanted import lock_wanted
 from heaphound.runtime.stacks.registers import RegisterContext
-from heaphound.runtime.stacks.waits import find_wait
+from heaphound.runtime.stacks.waits import Wait, find_wait
 from tests.unit.runtime.written_memory import written_memory
 
 STACK = 0x7FFC00000000
@@ -59,6 +59,16 @@ def test_who_runs_does_not_wait() -> None:
     frames = stack("System.Threading.Thread.Sleep")
     assert find_wait(frames[1:]) is None  # still in managed code
     assert find_wait(stack("Shop.Main")) is None
+
+
+def test_a_system_call_tells_where_no_method_does() -> None:
+    assert find_wait((), "futex") == Wait("native lock or event", None, None, "futex")
+    assert find_wait(stack("Shop.Native.Receive", "Shop.Main"), "recvmsg") == Wait("socket", "Shop.Native.Receive()", None, "recvmsg")
+    sleep = find_wait(stack("System.Threading.Thread.Sleep"), "clock_nanosleep")
+    assert sleep is not None
+    assert (sleep.kind, sleep.system_call) == ("sleep", "clock_nanosleep")
+    assert find_wait(stack("Shop.Main")[1:], "futex") is None  # in managed code
+    assert find_wait(stack("Shop.Main"), "getpid") is None
 
 
 def test_the_end_of_the_waiting_frames() -> None:
@@ -108,19 +118,32 @@ def test_cycles(wants: dict[int, int], owners: dict[int, int], cycles: list[list
 
 @given(st.dictionaries(st.integers(1, 9), st.lists(st.sampled_from("abc"), min_size=1, max_size=6), max_size=8))
 def test_each_stack_is_one_path_of_the_tree(stacks: dict[int, list[str]]) -> None:
-    paths: dict[int, list[str]] = {thread: [] for thread in stacks}
+    paths: dict[ThreadKey, list[str]] = {ThreadKey(thread % 2 == 0, thread): [] for thread in stacks}
     ended: list[int] = []
-    for row in merge_stacks(stacks):
+    for row in merge_stacks({key: stacks[key.number] for key in paths}):
         assert row.methods
-        for thread in row.threads:
-            paths[thread] += row.methods
-        ended += row.ends
-    assert paths == stacks
+        for native, threads in ((False, row.threads), (True, row.native_threads)):
+            for thread in threads:
+                paths[ThreadKey(native, thread)] += row.methods
+        ended += (*row.ends, *row.native_ends)
+    assert {key.number: path for key, path in paths.items()} == stacks
     assert sorted(ended) == sorted(stacks)
 
 
+def test_a_run_past_the_limit_keeps_both_ends() -> None:
+    (row,) = merge_stacks({ThreadKey(False, 1): [str(number) for number in range(1000)]}, limit=10)
+    assert row.methods == tuple(map(str, range(10)))
+    assert row.innermost_methods == tuple(map(str, range(980, 1000)))
+    assert (row.methods_left_out, row.recursion_left_out) == (970, ())
+    (row,) = merge_stacks({ThreadKey(False, 1): ["Main()", *["Recurse()"] * 100]}, limit=10)
+    assert (row.methods_left_out, row.recursion_left_out) == (71, ("Recurse()",))
+    (row,) = merge_stacks({ThreadKey(False, 1): [str(number) for number in range(25)]}, limit=10)
+    assert (row.methods + row.innermost_methods, row.methods_left_out) == (tuple(map(str, range(25))), 0)
+
+
 def test_a_deep_tree_needs_no_deep_recursion() -> None:
-    rows = list(merge_stacks({number: [f"m{index}" for index in range(number)] + [f"own{number}"] for number in range(1, 3000)}))
+    stacks = {ThreadKey(False, number): [*(f"m{index}" for index in range(number)), f"own{number}"] for number in range(1, 3000)}
+    rows = list(merge_stacks(stacks))
     assert max(row.depth for row in rows) > 2000
 
 

@@ -1,0 +1,119 @@
+"""Native frames between those of the managed walk: their order, and what is said where both disagree."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from heaphound.dump.core import Core
+from heaphound.dump.native_frames import NativeFrame
+from heaphound.runtime.stacks.frame import ExplicitFrame, FrameCode, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.mixed_walk import MixedWalker
+from heaphound.runtime.stacks.registers import RegisterContext
+from tests.unit.dump.framed_library import BASE, CODE, STACK, UNDEFINED, NativeProcess, library
+
+NATIVE, MANAGED = BASE + CODE, 0x7F1100000000
+METHOD = FrameCode("jit", MANAGED, MANAGED, MANAGED + 0x100, MANAGED, 0, 0, None, None)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> NativeProcess:
+    return NativeProcess(tmp_path_factory.mktemp("native"))
+
+
+def context(ip: int, sp: int) -> RegisterContext:
+    return RegisterContext("x64", {"rip": ip, "rsp": sp})
+
+
+def managed(ip: int, sp: int, caller: RegisterContext | None = None) -> ManagedFrame:
+    return ManagedFrame(METHOD, context(ip, sp), caller, active=False)
+
+
+def explicit(at: int) -> ExplicitFrame:
+    return ExplicitFrame(at, "InlinedCallFrame", NATIVE, None)
+
+
+def walk(core: Core, *items: Any, **registers: int) -> list[Any]:
+    (thread,) = core.threads
+    thread.registers.update({"rip": NATIVE + 8, "rsp": STACK, **registers})
+    walker: Any = SimpleNamespace(
+        runtime=SimpleNamespace(core=core),
+        codes=SimpleNamespace(is_managed=lambda address: MANAGED <= address < MANAGED + 0x100),
+        walk=lambda _thread: iter(items),
+    )
+    one: Any = SimpleNamespace(os_id=7)
+    return list(MixedWalker(walker).walk(one))
+
+
+def told(found: list[Any]) -> list[str]:
+    names = {NativeFrame: "native", ManagedFrame: "managed", ExplicitFrame: "frame", StackEnd: "end"}
+    return [f"{names[type(item)]} {item.sp - STACK:#x}" for item in found]
+
+
+def problems(found: list[Any]) -> list[str]:
+    return [item.problem for item in found if isinstance(item, NativeFrame) and item.problem is not None]
+
+
+def test_a_frame_comes_behind_the_function_that_made_it(process: NativeProcess) -> None:
+    core = process.core(library(b""), NATIVE + 1, NATIVE + 2, MANAGED + 4)
+    found = walk(core, explicit(STACK + 9), managed(MANAGED + 4, STACK + 24))
+    assert told(found) == ["native 0x0", "native 0x8", "frame 0x9", "native 0x10", "managed 0x18"]
+    assert problems(found) == []
+
+
+def test_native_code_between_managed_runs_and_at_the_end(process: NativeProcess) -> None:
+    core = process.core(library(b""), MANAGED + 4, 0, NATIVE + 1, MANAGED + 8, 0, NATIVE + 2, 0)
+    first = managed(MANAGED + 4, STACK + 8, context(NATIVE + 1, STACK + 24))
+    second = managed(MANAGED + 8, STACK + 32, context(NATIVE + 2, STACK + 48))
+    found = walk(core, first, second)
+    assert told(found) == ["native 0x0", "managed 0x8", "native 0x18", "managed 0x20", "native 0x30"]
+    assert problems(found) == []
+
+
+def test_a_call_from_method_to_method_has_nothing_between(process: NativeProcess) -> None:
+    first = managed(MANAGED + 4, STACK + 8, context(MANAGED + 8, STACK + 24))
+    found = walk(process.core(library(b""), MANAGED + 4), first, managed(MANAGED + 8, STACK + 24))
+    assert told(found) == ["native 0x0", "managed 0x8", "managed 0x18"]
+
+
+def test_an_earlier_instruction_of_the_same_call(process: NativeProcess) -> None:
+    core = process.core(library(b""), MANAGED + 0x14)
+    assert problems(walk(core, managed(MANAGED + 4, STACK + 8))) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        ([managed(MANAGED + 4, STACK + 40)], "the Frame of the runtime leads to the frame that follows"),
+        ([managed(MANAGED + 0x40, STACK + 8)], "the Frame of the runtime leads to the frame that follows"),
+        ([explicit(STACK + 64)], "to which no Frame of the runtime leads"),
+        ([], "to which no Frame of the runtime leads"),
+    ],
+)
+def test_a_disagreement_is_told(process: NativeProcess, items: list[Any], reason: str) -> None:
+    found = walk(process.core(library(b""), MANAGED + 4), *items)
+    assert [item for item in found if not isinstance(item, NativeFrame)] == items
+    (problem,) = problems(found)
+    assert reason in problem
+    assert f"{MANAGED + 4:#x}" in problem
+
+
+def test_the_beginning_of_a_thread_below_a_managed_frame(process: NativeProcess) -> None:
+    found = walk(process.core(library(bytes([UNDEFINED, 16]))), managed(MANAGED + 4, STACK + 40))
+    assert "the thread begins here" in problems(found)[0]
+
+
+def test_a_stack_that_cannot_be_walked(process: NativeProcess) -> None:
+    end = StackEnd(STACK + 8, "a reason")
+    found = walk(process.core(library(b""), MANAGED + 4), end)
+    assert told(found) == ["native 0x0", "end 0x8"]
+    assert problems(found) == []
+
+
+def test_threads_that_the_runtime_does_not_know(process: NativeProcess) -> None:
+    core = process.core(library(b""), NATIVE + 1, 0)
+    core.threads[0].registers.update({"rip": NATIVE + 8, "rsp": STACK})
+    walker: Any = SimpleNamespace(runtime=SimpleNamespace(core=core), codes=SimpleNamespace(is_managed=lambda _: False))
+    assert told(list(MixedWalker(walker).walk_native(7))) == ["native 0x0", "native 0x8"]
+    (end,) = MixedWalker(walker).walk_native(8)
+    assert isinstance(end, StackEnd)
