@@ -140,13 +140,21 @@ class Dump:
         return threads(self.session, retained=retained)
 
     def stack(
-        self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None, native: bool = False
+        self,
+        thread: int | None = None,
+        *,
+        parallel: bool = False,
+        limit: int | None = None,
+        native: bool = False,
+        variables: bool = False,
+        strings: bool = False,
     ) -> Answer[StackResult]:
         """Stacks of one thread (managed or OS id) or of all, `limit` innermost frames of each; `parallel` merges them into a tree.
 
-        `native`: with the frames of native code, and the threads that run nothing else.
+        `native`: with the frames of native code, and the threads that run nothing else. `variables`: with each frame's arguments,
+        locals and further references; texts of strings only with `strings`.
         """
-        return stack(self.session, thread, parallel, limit, native)
+        return stack(self.session, thread, parallel, limit, native, variables, strings)
 
     def locks(self) -> Answer[LocksResult]:
         """Locks held or waited for, and deadlocks."""

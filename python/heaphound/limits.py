@@ -52,6 +52,8 @@ class Limits:
     native_run_frames: int = 1 << 20  # of native code one behind the other; a stack overflow of 8 MB has at most half as many
     nested_signals: int = 64  # handlers that interrupted each other on one thread; there are no more signals than that
     call_frame_instructions: int = 65_536  # of one function's .eh_frame entry; the longest known have some thousands
+    method_parameters: int = 65_536  # of one method; IL counts them in 16 bits
+    native_variables: int = 1 << 20  # places of one method's variables; the largest methods have some 10,000
     debug_info_bytes: int = 16 << 20  # of one method's IL map; the largest methods have some 100 KB
 
     # code: heaphound.runtime.code and what it rests on

@@ -179,7 +179,7 @@ class Session:
     @cached_property
     def il_maps(self) -> ILMaps:
         """IL offsets and source lines of frames."""
-        return ILMaps(self.runtime, self.code, self.types, self.symbols)
+        return ILMaps(self.stacks.debug_infos, self.types, self.symbols)
 
     @cached_property
     def objects(self) -> Objects:

@@ -6,8 +6,9 @@ from heaphound.address import Address
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
 from heaphound.results.locks import DeadlockStep, LockRow, LocksResult
+from heaphound.results.object import Absence, ByReferenceValue, FieldRow, Reference, StructValue
 from heaphound.results.stack import NativeThreadRow, ParallelRow, StackResult
-from heaphound.results.threads import ExceptionRef, FrameRow, ThreadRow, ThreadsResult, WaitRow
+from heaphound.results.threads import ExceptionRef, FrameReferenceRow, FrameRow, ThreadRow, ThreadsResult, VariableRow, WaitRow
 from tests.unit.answers import DUMP
 
 SLEEP = "System.Threading.Thread.Sleep(System.Int32)"
@@ -111,6 +112,70 @@ PARALLEL = Answer(
             ParallelRow(0, (), ("libc.so.6!poll",), native_threads=(4261, 4262), native_ends=(4261, 4262)),
         ),
         without_frames=(2, 3),
+    ),
+)
+KITTEN = "Zoo.Kitten"
+VARIABLES = Answer(
+    DUMP,
+    Coverage(),
+    StackResult(
+        (
+            replace(
+                SLEEPING,
+                frames=(
+                    FrameRow(
+                        "PrestubMethodFrame",
+                        Address(0x7F57860A3F16),
+                        Address(0x7FFCD06F4B38),
+                        MAIN,
+                        "Shop.Orders",
+                        references=(FrameReferenceRow(Address(0x7FFCD06F4B60), None, None, FIRST, "System.String[]"),),
+                    ),
+                    FrameRow(
+                        "managed",
+                        Address(0x7F57076433B4),
+                        Address(0x7FFCD06F4C70),
+                        MAIN,
+                        "Shop.Orders",
+                        1780,
+                        "/src/Program.cs",
+                        92,
+                        arguments=(
+                            VariableRow(0, "this", KITTEN, Reference(FIRST, KITTEN), "rbx", Address(0x7FFCD06F4C50)),
+                            VariableRow(1, "name", "System.String", Reference(SECOND, "System.String", None, 12), "r12"),
+                            VariableRow(2, "count", "System.Int32", Absence("not available", "optimised away")),
+                            VariableRow(
+                                3,
+                                "total",
+                                "System.Int64&",
+                                ByReferenceValue(Address(0x7FFCD06F4CF0), 42),
+                                "[rbp-0x18]",
+                                Address(0x7FFCD06F4C88),
+                            ),
+                        ),
+                        locals=(
+                            VariableRow(
+                                0,
+                                "point",
+                                "Zoo.Point",
+                                StructValue("Zoo.Point", (FieldRow("X", "Zoo.Point", "System.Int32", 0, 1),)),
+                                "[rbp-0x20]",
+                                Address(0x7FFCD06F4C80),
+                                True,
+                            ),
+                            VariableRow(1, "i", "System.Int32", 5, "[rbp-0x24]", Address(0x7FFCD06F4C7C), False),
+                            VariableRow(2, None, "System.Boolean", Absence("not available", "not live at this point of the code")),
+                            VariableRow(3, None, "System.Boolean", True, "[rbp-0x28]", Address(0x7FFCD06F4C78)),
+                        ),
+                        references=(
+                            FrameReferenceRow(Address(0x7FFCD06F4C40), "rbp", -96, SECOND, "System.Object", interior=True),
+                            FrameReferenceRow(None, "rax", None, FIRST, "System.Object", pinned=True),
+                        ),
+                    ),
+                    FrameRow("managed", Address(0x7F57076433C8), Address(0x7FFCD06F4CA0), None, problem="no MethodDesc"),
+                ),
+            ),
+        )
     ),
 )
 LOCKS = Answer(

@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from heaphound.address import Address
+from heaphound.answers.variable_rows import VariableRows
 from heaphound.dump.native_frames import NativeFrame
 from heaphound.dump.native_symbols import Symbol
 from heaphound.errors import Malformed, Unreadable
@@ -32,10 +33,11 @@ class FramesOfStack:
 
 
 class FrameRows:
-    """Makes the rows of one answer."""
+    """Makes the rows of one answer, with `variables` each with its arguments, locals and further references."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, variables: VariableRows | None = None) -> None:
         self._session = session
+        self._variables = variables
         self._symbols: dict[tuple[int, bool], Symbol | None] = {}
 
     def read(self, items: Iterable[MixedFrame | StackEnd], limit: int | None) -> FramesOfStack:
@@ -66,11 +68,15 @@ class FrameRows:
         """One frame."""
         if isinstance(frame, NativeFrame):
             return self._native(frame)
-        return self._explicit(frame) if isinstance(frame, ExplicitFrame) else self._managed(frame)
+        row = self._explicit(frame) if isinstance(frame, ExplicitFrame) else self._managed(frame)
+        if self._variables is None:
+            return row
+        arguments, own, references, problem = self._variables.rows(frame)
+        return replace(row, arguments=arguments, locals=own, references=references, problem=row.problem or problem)
 
     def name(self, frame: MixedFrame) -> str:
         """What the row of the frame calls `what`."""
-        method = None if isinstance(frame, NativeFrame) else _method(frame)
+        method = None if isinstance(frame, NativeFrame) else frame.method
         return self.row(frame).what if method is None else method.full_name
 
     def _native(self, frame: NativeFrame) -> FrameRow:
@@ -107,11 +113,11 @@ class FrameRows:
         problem = frame.code.problem
         try:
             il_offset = self._session.il_maps.il_offset(frame)
-            place = None if il_offset is None else self._session.il_maps.place(frame.code.method, il_offset)
+            place = None if il_offset is None else self._session.il_maps.place(frame.method, il_offset)
             file, line = (None, None) if place is None else (place.file, place.start_line)
         except (Unreadable, Malformed) as error:
             problem = problem or f"its source line cannot be read: {error}"
-        method = frame.code.method
+        method = frame.method
         return FrameRow(
             kind="funclet" if frame.code.is_funclet else "managed",
             ip=Address(frame.ip),
@@ -127,7 +133,3 @@ class FrameRows:
     def _module(self, method: Method | None) -> str | None:
         module = None if method is None else self._session.types.module_at(method.module)
         return None if module is None else module.name
-
-
-def _method(frame: Frame) -> Method | None:
-    return frame.code.method if isinstance(frame, ManagedFrame) else frame.method

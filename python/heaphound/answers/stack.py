@@ -6,6 +6,7 @@ from heaphound.answers.facts import dump_facts
 from heaphound.answers.frame_rows import FrameRows
 from heaphound.answers.stack_rows import StackRows
 from heaphound.answers.stack_tree import ThreadKey, merge_stacks
+from heaphound.answers.variable_rows import VariableRows
 from heaphound.dump.native_frames import NativeFrame
 from heaphound.errors import UsageError
 from heaphound.results.answer import Answer, Coverage
@@ -17,14 +18,21 @@ from heaphound.session import Session
 
 
 def stack(
-    session: Session, thread: int | None = None, parallel: bool = False, limit: int | None = None, native: bool = False
+    session: Session,
+    thread: int | None = None,
+    parallel: bool = False,
+    limit: int | None = None,
+    native: bool = False,
+    variables: bool = False,
+    strings: bool = False,
 ) -> Answer[StackResult]:
     """Stacks of the thread with a managed or OS id, or of all threads that run managed code; `limit` innermost frames of each.
 
-    `native` adds the frames of native code, and the threads that run nothing else. `parallel` merges the stacks instead. Raises
-    UsageError for a thread that is not there.
+    `native` adds the frames of native code, and the threads that run nothing else; `variables` each frame's arguments, locals and further
+    references, texts of strings only with `strings`. `parallel` merges the stacks instead. Raises UsageError for a thread that is not
+    there.
     """
-    rows = StackRows(session)
+    rows = StackRows(session, VariableRows(session, strings) if variables else None)
     chosen = session.threads if thread is None else _by_id(session.threads, thread)
     others = _others(session, thread) if native and (thread is None or not chosen) else []
     if not chosen and not others and thread is not None:
@@ -94,5 +102,5 @@ def _name(frame: MixedFrame, rows: FrameRows) -> str | None:
     if isinstance(frame, NativeFrame):
         return rows.name(frame)
     if isinstance(frame, ManagedFrame):
-        return frame.code.method.full_name if frame.code.method is not None else f"<code at {frame.ip:#x}>"
+        return frame.method.full_name if frame.method is not None else f"<code at {frame.ip:#x}>"
     return frame.method.full_name if frame.method is not None and frame.method.kind == "internal call" else None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from heaphound.address import Address
 from heaphound.answers.frame_rows import FrameRows
 from heaphound.answers.naming import Naming
+from heaphound.answers.variable_rows import VariableRows
 from heaphound.dump.system_calls import waiting_call
 from heaphound.errors import HeaphoundError
 from heaphound.results.stack import NativeThreadRow
@@ -17,12 +18,15 @@ from heaphound.session import Session
 
 
 class StackRows:
-    """Makes the rows of one answer. `notes` says what of all threads could not be had."""
+    """Makes the rows of one answer. `notes` says what of all threads could not be had.
 
-    def __init__(self, session: Session) -> None:
+    With `variables` each frame has its arguments, locals and further references too.
+    """
+
+    def __init__(self, session: Session, variables: VariableRows | None = None) -> None:
         self._session = session
         self._naming = Naming(session)
-        self.frames = FrameRows(session)
+        self.frames = FrameRows(session, variables)
         self._registers = {thread.os_id: thread for thread in session.core.threads}
         self.notes: tuple[str, ...] = ()
         self._held: dict[int, list[Address]] = {}

@@ -79,7 +79,14 @@ class Dump(Protocol):
     def threads(self, *, retained: bool = False) -> Answer[ThreadsResult]: ...
 
     def stack(
-        self, thread: int | None = None, *, parallel: bool = False, limit: int | None = None, native: bool = False
+        self,
+        thread: int | None = None,
+        *,
+        parallel: bool = False,
+        limit: int | None = None,
+        native: bool = False,
+        variables: bool = False,
+        strings: bool = False,
     ) -> Answer[StackResult]: ...
 
     def locks(self) -> Answer[LocksResult]: ...

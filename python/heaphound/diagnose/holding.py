@@ -8,7 +8,7 @@ from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import FindingRoot
 from heaphound.runtime.framework import is_framework
 from heaphound.runtime.roots import KINDS, Root, RootTable
-from heaphound.runtime.stacks.frame import ExplicitFrame, Frame
+from heaphound.runtime.stacks.frame import Frame
 from heaphound.runtime.threads import Thread
 
 PATHS_COMPARED = 16
@@ -79,10 +79,7 @@ def root_words(root: Root) -> str:
 
 def frame_method(frame: Frame | None) -> str | None:
     """The method of a frame, or that a Frame of the runtime stands for; None where there is none or it cannot be named."""
-    if frame is None:
-        return None
-    method = frame.method if isinstance(frame, ExplicitFrame) else frame.code.method
-    return None if method is None else method.full_name
+    return None if frame is None or frame.method is None else frame.method.full_name
 
 
 def finding_root(threads: Sequence[Thread], root: Root | None) -> FindingRoot:

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from heaphound.address import Address
 
-AbsenceKind = Literal["unreadable", "malformed", "not in this runtime", "not captured"]
+AbsenceKind = Literal["unreadable", "malformed", "not in this runtime", "not captured", "not available"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,15 @@ class StructValue:
     text: str | None = None
 
 
-Value: TypeAlias = bool | int | float | str | Address | Reference | EnumValue | StructValue | Absence | None
+@dataclass(frozen=True, slots=True)
+class ByReferenceValue:
+    """A by-reference (``ref``, ``in``, ``out``, ``this`` of a struct): where it points to, and the value there."""
+
+    address: Address
+    target: "Value"
+
+
+Value: TypeAlias = bool | int | float | str | Address | Reference | EnumValue | StructValue | ByReferenceValue | Absence | None
 """None is the null reference; Address a pointer-sized native value."""
 
 

@@ -3,6 +3,42 @@
 from dataclasses import dataclass
 
 from heaphound.address import Address
+from heaphound.results.object import Value
+
+
+@dataclass(frozen=True, slots=True)
+class VariableRow:
+    """An argument or local of a frame."""
+
+    number: int
+    """Counts arguments (``this`` first) and locals each from 0."""
+    name: str | None
+    """None where nothing names it: a local without a PDB, or one that the compiler made."""
+    type: str
+    value: Value
+    """An Absence of kind ``not available`` where optimised code keeps no value of it, or there is no debug information."""
+    place: str | None = None
+    """Where the value is, as debuggers write it: ``rbx``, ``[rbp-0x18]``; None where it is nowhere."""
+    address: Address | None = None
+    """Of the value; None while it is in a register of the CPU."""
+    in_scope: bool | None = None
+    """Of a local: whether its name holds at the frame's IL offset. None without a PDB, and for arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReferenceRow:
+    """A reference that a frame holds and none of its variables: a temporary of the compiler, or an argument that a Frame protects."""
+
+    address: Address | None
+    """The slot; for a register where an inner frame saved it, None while it is in the CPU."""
+    register: str | None
+    """The register that holds it, or that `offset` counts from; ``caller sp`` is the stack pointer behind the frame."""
+    offset: int | None
+    object: Address
+    """Start of the object."""
+    type: str
+    interior: bool = False
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +67,11 @@ class FrameRow:
     """Of a native frame: bytes from the beginning of `symbol`, or of the module where there is none."""
     exact: bool = True
     """False for a native frame that was found by a guess, as the one below has no call frame information."""
+    arguments: tuple[VariableRow, ...] | None = None
+    """With `this` first. None where they were not asked for, and for Frames of the runtime; so are `locals` and `references`."""
+    locals: tuple[VariableRow, ...] | None = None
+    references: tuple[FrameReferenceRow, ...] | None = None
+    """What else the frame holds; None too where its references cannot be told."""
 
     @property
     def what(self) -> str:

@@ -103,7 +103,7 @@ def check_stacks(subject: CheckSubject) -> None:
     A thread that was stopped in a prologue, or whose stack is damaged, may end early: so a kind of trouble counts where it is the rule.
     """
     walker = StackWalker(subject.runtime, subject.code)
-    maps = ILMaps(subject.runtime, subject.code, subject.types, SymbolStore(()))
+    maps = ILMaps(walker.debug_infos, subject.types, SymbolStore(()))
     outcomes: dict[str, list[str | None]] = {}
     seen: set[int] = set()
     for thread in [thread for thread in subject.threads if thread.alive and thread.os_id is not None][:SAMPLE_STACKS]:

@@ -10,9 +10,10 @@ from typing import Literal
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
+from heaphound.runtime.element_types import ElementType
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.modules import Module
-from heaphound.runtime.signatures import method_signature
+from heaphound.runtime.signatures import MethodSignature, method_signature
 from heaphound.runtime.types import Type
 from heaphound.runtime.typesystem import TypeSystem
 
@@ -63,6 +64,7 @@ class Methods:
         self._memory = typesystem.memory
         self._layout = typesystem.layout
         self._known: dict[int, Method] = {}
+        self._of_types: dict[tuple[str, int], Method] = {}
 
     def method(self, method_desc: int) -> Method:
         """The method of a MethodDesc. Raises Unreadable, or Malformed when there is none at that address."""
@@ -102,6 +104,50 @@ class Methods:
             kind="managed",
             generic_arguments=tuple(arguments),
         )
+
+    def of_type(self, method: Method, owner: Type) -> Method:
+        """The same method as a member of another instantiation of its class. Raises Unreadable, Malformed."""
+        key = (method.full_name, owner.method_table)
+        known = self._of_types.get(key)
+        if known is None:
+            if method.method_desc is None:
+                known = self.described(self.module_of(method), method.rid, owner.name, method.generic_arguments)
+            else:
+                flags = self._memory.u16(method.method_desc + self._layout.offset("MethodDesc", "Flags"))
+                known = self._managed(method.method_desc, owner, method.rid, flags & _CLASSIFICATION)
+            self._of_types[key] = known
+        return known
+
+    def has_this(self, method: Method) -> bool:
+        """Whether a method with metadata is an instance method. Raises Malformed."""
+        return self.signature(method).has_this
+
+    def signature(self, method: Method) -> MethodSignature:
+        """The signature of a method, by its metadata or, of one made at run time, as it was made with. Raises Unreadable, Malformed."""
+        if method.is_dynamic and method.method_desc is not None:
+            return method_signature(self._stored_signature(method.method_desc))
+        module = self.module_of(method)
+        if module.metadata is None:
+            raise Malformed(f"no metadata of {module.name}: {module.metadata_missing}")
+        if not method.rid:
+            raise Malformed(f"{method.full_name} has no metadata")
+        return method_signature(module.metadata.methoddef(method.rid).signature)
+
+    def arguments_of(self, method: Method) -> tuple[tuple[ResolvedType, ...], tuple[ResolvedType, ...]]:
+        """(generic arguments of its type, its own generic arguments) of a method. Raises Unreadable, Malformed."""
+        owner = () if method.method_table is None else self.types.type(method.method_table).generic_arguments
+        if not method.generic_arguments:
+            return owner, ()
+        if method.method_desc is None:
+            return owner, tuple(ResolvedType(name, ElementType.CLASS, None) for name in method.generic_arguments)
+        return owner, self._method_arguments(method.method_desc)
+
+    def module_of(self, method: Method) -> Module:
+        """The module of a method. Raises Malformed where it is not among the loaded ones."""
+        module = self.types.module_at(method.module)
+        if module is None:
+            raise Malformed(f"the module of {method.full_name} is not in the list of loaded assemblies")
+        return module
 
     def _read(self, method_desc: int) -> Method:
         memory, layout = self._memory, self._layout
@@ -165,12 +211,9 @@ class Methods:
         flags = memory.u32(method_desc + layout.offset("StoredSigMethodDesc", "ExtendedFlags"))
         is_lcg = bool(flags & layout.constant("DynamicMethodDescFlags.LCGMethod"))
         name = memory.cstring(memory.pointer(method_desc + layout.offset("DynamicMethodDesc", "MethodName")), LIMITS.method_name_bytes)
-        size = memory.u32(method_desc + layout.offset("StoredSigMethodDesc", "cSig"))
-        if size > LIMITS.method_signature_bytes:
-            raise LimitExceeded(f"the dynamic method at {method_desc:#x} claims {size} bytes of signature")
-        signature = memory.pointer(method_desc + layout.offset("StoredSigMethodDesc", "Sig"))
+        signature = self._stored_signature(method_desc)
         module = owner.module
-        parameters = self._parameters(memory.bytes(signature, size), module, (), ()) if signature and size and module else ""
+        parameters = self._parameters(signature, module, (), ()) if signature and module else ""
         declaring = "DynamicClass" if is_lcg else "ILStubClass"
         return Method(
             full_name=f"{declaring}.{name}{parameters}",
@@ -182,6 +225,15 @@ class Methods:
             token=0,
             kind="dynamic" if is_lcg else "il stub",
         )
+
+    def _stored_signature(self, method_desc: int) -> bytes:
+        """Signature of a method that was made at run time; empty where it has none."""
+        memory, layout = self._memory, self._layout
+        size = memory.u32(method_desc + layout.offset("StoredSigMethodDesc", "cSig"))
+        if size > LIMITS.method_signature_bytes:
+            raise LimitExceeded(f"the dynamic method at {method_desc:#x} claims {size} bytes of signature")
+        signature = memory.pointer(method_desc + layout.offset("StoredSigMethodDesc", "Sig"))
+        return memory.bytes(signature, size) if signature and size else b""
 
     def _array(self, method_desc: int, owner: Type, index: int) -> Method:
         """Get, Set, Address and constructors of an array type, in this order in its chunk."""

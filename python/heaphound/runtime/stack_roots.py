@@ -12,7 +12,6 @@ from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.frame_roots import explicit_references, gc_frame_references
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
-from heaphound.runtime.gc_info.gc_info import GcInfo, read_gc_info
 from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stack_words import NO_OBJECT, StackWords, scan_words, stack_ends
@@ -80,8 +79,6 @@ class _Reader:
         self._table = table
         self._ends = ends
         self._registers = {thread.os_id: thread.registers for thread in core.threads}
-        self._version = self._runtime.layout.constant("GCInfoVersion")
-        self._infos: dict[int, GcInfo] = {}
         self._found: list[tuple[int, Frame | None, Reference, int | None]] = []
         self.words: list[StackWords] = []
         self.incomplete: list[str] = []
@@ -125,13 +122,7 @@ class _Reader:
             return []
         if isinstance(frame, ExplicitFrame):
             return explicit_references(self._runtime, frame)
-        return frame_references(self._runtime.memory, self._info(frame.code.gc_info), frame, frame.filter_funclet)
-
-    def _info(self, address: int) -> GcInfo:
-        info = self._infos.get(address)
-        if info is None:
-            info = self._infos[address] = read_gc_info(self._walker.tables, address, self._version, self._core.machine)
-        return info
+        return frame_references(self._runtime.memory, self._walker.gc_infos.at(frame.code.gc_info), frame, frame.filter_funclet)
 
     def _innermost(self, thread: Thread, os_id: int, frame: Frame) -> None:
         """A thread in native code that the collector would have to wait for has its references anywhere in there."""

@@ -4,6 +4,7 @@ from struct import pack, unpack
 from typing import Final
 
 from heaphound.address import Address
+from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.results.object import Absence, EnumValue, FieldRow, Reference, StructValue, Value
@@ -43,12 +44,12 @@ class Values:
     """Reads values of one dump. What cannot be read becomes an `Absence` in its place; nothing is raised for a bad dump.
 
     `strings` False leaves the text of strings out: contents can be secrets; their lengths stay. `inline_elements` bounds how many
-    elements of an inline array are shown.
+    elements of an inline array are shown. `memory` is where to read from, if not from the dump alone.
     """
 
-    def __init__(self, system: TypeSystem, *, strings: bool = True, inline_elements: int = 64) -> None:
+    def __init__(self, system: TypeSystem, *, strings: bool = True, inline_elements: int = 64, memory: Memory | None = None) -> None:
         self.system = system
-        self.memory = system.memory
+        self.memory = memory or system.memory
         self.strings = Strings(system.memory, system.layout, show_text=strings)
         self.enums = EnumNames()
         self._inline_elements = inline_elements

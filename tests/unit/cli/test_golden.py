@@ -31,6 +31,7 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "threads": (["threads", "core.4242"], {}),
     "threads-retained": (["threads", "core.4242", "--retained"], {"threads": stack_answers.THREADS_RETAINED}),
     "stack": (["stack", "core.4242"], {}),
+    "stack-variables": (["stack", "core.4242", "-a"], {"stack": stack_answers.VARIABLES}),
     "stack-parallel": (["stack", "core.4242", "--parallel"], {"stack": stack_answers.PARALLEL}),
     "stack-native": (["stack", "core.4242", "--native"], {"stack": stack_answers.STACK_NATIVE}),
     "locks": (["locks", "core.4242"], {}),

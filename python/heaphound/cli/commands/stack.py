@@ -2,7 +2,7 @@
 
 import click
 
-from heaphound.cli.options import DumpOptions, dump_options, limit_option
+from heaphound.cli.options import DumpOptions, dump_options, limit_option, strings_option
 from heaphound.cli.show import answer, show
 from heaphound.errors import UsageError
 
@@ -15,6 +15,9 @@ stacks of all threads are merged into one tree, outermost frames first.
 
 With --native the frames of native code are there too, and the threads that run nothing else: they are found by the call frame
 information of their images, and named by the symbols in the dump or in the same files on disk (--binaries).
+
+With -a each frame shows its arguments and locals, by name where metadata and PDB tell, and the references that no variable
+names. Optimised code keeps few of them: what is not there is said to be not available. Contents of strings need --strings.
 
 Text folds recursion. Of a stack with more frames than --limit the outermost 20 follow, and the number of those left out.
 
@@ -30,9 +33,26 @@ In Python:
 @click.option("--all", "all_threads", is_flag=True, help="All threads, which is the default.")
 @click.option("--parallel", is_flag=True, help="Merge the stacks of all threads into one tree.")
 @click.option("--native", is_flag=True, help="Also frames of native code, and threads that run nothing else.")
+@click.option("-a", "--variables", is_flag=True, help="Show arguments, locals and further references of each frame.")
+@strings_option
 @limit_option(1000)
-def command(options: DumpOptions, thread: int | None, all_threads: bool, parallel: bool, native: bool, limit: int) -> None:
+def command(
+    options: DumpOptions,
+    thread: int | None,
+    all_threads: bool,
+    parallel: bool,
+    native: bool,
+    variables: bool,
+    strings: bool,
+    limit: int,
+) -> None:
     """Print the stacks."""
     if thread is not None and all_threads:
         raise UsageError("name a thread, or give --all: not both")
-    show(NAME, options, answer(options, lambda dump: dump.stack(thread, parallel=parallel, limit=limit or None, native=native)))
+    if parallel and variables:
+        raise UsageError("a merged tree has no variables: give --parallel or -a, not both")
+    found = answer(
+        options,
+        lambda dump: dump.stack(thread, parallel=parallel, limit=limit or None, native=native, variables=variables, strings=strings),
+    )
+    show(NAME, options, found)

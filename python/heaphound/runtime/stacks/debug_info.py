@@ -1,4 +1,4 @@
-"""From native offsets of a method to IL offsets: the map that the JIT stored with the code.
+"""From native offsets of a method to IL offsets: the map that the JIT stored with the code, beside where its variables are.
 
 Formats: src/coreclr/vm/debuginfostore.cpp and vm/nibblestream.h (numbers in groups of 3 bits, the highest first); bounds in packed bits
 since 10.0: docs/design/datacontracts/DebugInfo.md. The same in ready-to-run images, but for the byte of flags before it.
@@ -41,6 +41,16 @@ class ILBound:
     il_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Where the two tables of one method lie, in bytes from the start of its debug information."""
+
+    bounds_start: int
+    bounds_bytes: int
+    variables_start: int
+    variables_bytes: int
+
+
 class ILMap:
     """The bounds of one method, ascending by native offset."""
 
@@ -61,7 +71,9 @@ class ILMap:
         return self.bounds[index].il_offset
 
 
-class _Nibbles:
+class Nibbles:
+    """Reads numbers of debug information, four bits at a time, the low half of a byte first."""
+
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._nibble = 0
@@ -91,22 +103,39 @@ def read_il_map(read: ReadBytes, kind: BoundsKind, patchpoints: Patchpoints | No
 
     Raises Unreadable, Malformed.
     """
+    parts = _parts(read, kind, patchpoints)
+    if parts.bounds_bytes == 0:
+        return ILMap(())
+    data = _piece(read, parts.bounds_start, parts.bounds_bytes)
+    return ILMap(_nibble_bounds(data) if kind == "nibbles" else _packed_bounds(data))
+
+
+def read_variables_data(read: ReadBytes, kind: BoundsKind, patchpoints: Patchpoints | None) -> bytes:
+    """The encoded table of variables that follows the map; empty where there is none. Raises as `read_il_map`."""
+    parts = _parts(read, kind, patchpoints)
+    return _piece(read, parts.variables_start, parts.variables_bytes) if parts.variables_bytes else b""
+
+
+def _parts(read: ReadBytes, kind: BoundsKind, patchpoints: Patchpoints | None) -> _Parts:
     at = 0 if patchpoints is None else _skip_extras(read, patchpoints)
-    header = _Nibbles(read(at, _HEADER_BYTES))
+    header = Nibbles(read(at, _HEADER_BYTES))
     size = header.number()
     skipped = 0
     if size == 0 and kind == "packed":  # then there are two maps: of the code as it is, and as it would be without instrumentation
         size = header.number()
         skipped = header.number()
-    header.number()  # bytes about variables
-    if size > LIMITS.debug_info_bytes or skipped > LIMITS.debug_info_bytes:
-        raise LimitExceeded(f"a method claims {size} bytes of IL map")
-    if size == 0:
-        return ILMap(())
-    data = read(at + header.next_byte, size)
+    variables = header.number()
+    if max(size, skipped, variables) > LIMITS.debug_info_bytes:
+        raise LimitExceeded(f"a method claims {size} bytes of IL map and {variables} bytes about variables")
+    start = at + header.next_byte
+    return _Parts(start, size, start + size + skipped, variables)
+
+
+def _piece(read: ReadBytes, start: int, size: int) -> bytes:
+    data = read(start, size)
     if len(data) < size:
-        raise Malformed("the IL map of a method is cut short")
-    return ILMap(_nibble_bounds(data) if kind == "nibbles" else _packed_bounds(data))
+        raise Malformed("the debug information of a method is cut short")
+    return data
 
 
 def _skip_extras(read: ReadBytes, patchpoints: Patchpoints) -> int:
@@ -136,7 +165,7 @@ def _il_offset(value: int) -> int:
 
 
 def _nibble_bounds(data: bytes) -> tuple[ILBound, ...]:
-    numbers = _Nibbles(data)
+    numbers = Nibbles(data)
     count = numbers.number()
     if count > 2 * len(data):
         raise LimitExceeded(f"{len(data)} bytes of IL map claim {count} entries")
@@ -150,7 +179,7 @@ def _nibble_bounds(data: bytes) -> tuple[ILBound, ...]:
 
 
 def _packed_bounds(data: bytes) -> tuple[ILBound, ...]:
-    numbers = _Nibbles(data)
+    numbers = Nibbles(data)
     count, native_bits, il_bits = numbers.number(), numbers.number() + 1, numbers.number() + 1
     width = _SOURCE_BITS + native_bits + il_bits
     packed = int.from_bytes(data[numbers.next_byte :], "little")

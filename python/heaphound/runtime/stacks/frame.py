@@ -68,6 +68,13 @@ class ManagedFrame:
     """Whether it is an exception filter: it runs while the frames behind it are still alive."""
     dead: bool = False
     """Whether it lies between a running handler and the handler's method: it is unwound in fact and holds no references."""
+    exact_method: Method | None = None
+    """The method with the generic arguments of this very call, where the code is shared between instantiations and the frame tells."""
+
+    @property
+    def method(self) -> Method | None:
+        """The method: with its exact generic arguments where the frame tells them, else as the code is shared (`System.__Canon`)."""
+        return self.exact_method or self.code.method
 
     @property
     def ip(self) -> int:
@@ -83,6 +90,11 @@ class ManagedFrame:
     def native_offset(self) -> int:
         """Offset of the instruction pointer from the method's start, in bytes."""
         return self.context.ip - self.code.start
+
+    @property
+    def code_offset(self) -> int:
+        """Offset of the instruction that the frame is at: for a return address inside of the call, as behind it may be other code."""
+        return self.native_offset - (0 if self.active or self.interrupted else 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class FrameCodes:
     """Looks up frame code; every answer is kept, so a stack overflow's repeated frames cost one look-up each."""
 
     def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
+        self.tables = locator.tables
         self._memory = locator.tables
         self._layout = runtime.layout
         self._machine = runtime.core.machine

@@ -1,5 +1,7 @@
 """One frame of managed code undone, and its unwind data measured, whatever the architecture."""
 
+from dataclasses import replace
+
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed
 from heaphound.runtime.stacks import unwind_arm64, unwind_data_arm64, unwind_x64
@@ -29,3 +31,17 @@ def gc_info_address(memory: Memory, machine: str, image_base: int, unwind_info: 
 def continues(memory: Memory, machine: str, image_base: int, unwind_info: int) -> bool:
     """Whether a piece of code is a further one of the function whose pieces lie before it. Raises Unreadable, Malformed."""
     return machine == "arm64" and unwind_data_arm64.read_unwind_data(memory, image_base, unwind_info).is_fragment
+
+
+def parent_caller_sp(memory: Memory, context: RegisterContext, main: FrameCode) -> int:
+    """Stack pointer of the caller of the frame that a funclet works on, whose frame pointer the funclet has. `main` is the main body.
+
+    Raises Unreadable, Malformed: a method with funclets always has a frame pointer by which its frame can be found.
+    """
+    if context.machine != "x64":
+        raise Malformed(f"the frame of a funclet's method cannot be found on {context.machine}")
+    info = unwind_x64.read_unwind_info(memory, main.unwind_info)
+    if info.frame_register is None:
+        raise Malformed("the funclet's method has no frame pointer")
+    behind_prolog = replace(context, values={**context.values, "rip": main.start + info.prolog_bytes})
+    return unwind_x64.unwind(memory, behind_prolog, main.image_base, main.fragment_start, main.unwind_info, False).sp

@@ -97,7 +97,7 @@ def find_wait(frames: Sequence[Frame], system_call: str | None = None) -> Wait |
         return replace(found, system_call=system_call)
     if system_call not in _SYSTEM_CALLS or (frames and not _blocked(frames)):
         return None
-    methods = (frame.code.method if isinstance(frame, ManagedFrame) else frame.method for frame in frames)
+    methods = (frame.method for frame in frames)
     method = next((method.full_name for method in methods if method is not None), None)
     return Wait(_SYSTEM_CALLS[system_call], method, None, system_call)
 
@@ -106,7 +106,7 @@ def _by_method(frames: Sequence[Frame]) -> Wait | None:
     best: Wait | None = None
     best_rank = -1
     for frame in frames[:WAITING_FRAMES]:
-        method = frame.code.method if isinstance(frame, ManagedFrame) else frame.method
+        method = frame.method
         if method is None:
             continue
         owner = method.declaring_type.split("<", 1)[0]

@@ -5,13 +5,17 @@ instruction pointer is in native code, the next Frame says how to go on; a Frame
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from heaphound.dump.call_frames import NativeUnwinder
 from heaphound.dump.core import Core
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.gc_info.gc_infos import GcInfos
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.debug_infos import DebugInfos
+from heaphound.runtime.stacks.exact_methods import ExactMethods
 from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
 from heaphound.runtime.stacks.explicit_frames import ExplicitFrames
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
@@ -35,6 +39,9 @@ class StackWalker:
         self.codes = FrameCodes(runtime, locator)
         self.native = NativeUnwinder(runtime.core)
         self.frames = ExplicitFrames(runtime, locator, HelperFrames(runtime, self.codes, locator.methods, self.native))
+        self.gc_infos = GcInfos(locator.tables, runtime.layout, runtime.core.machine)
+        self.debug_infos = DebugInfos(runtime, locator)
+        self._exact = ExactMethods(runtime, self.codes, locator.methods, self.gc_infos, self.debug_infos)
         self._clauses = ExceptionClauses(locator.tables, runtime.layout, locator)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
 
@@ -50,7 +57,9 @@ class StackWalker:
             yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
             return
         start = RegisterContext(self.runtime.core.machine, registers)
-        yield from mark_handlers(_Walk(self, start, thread.frame).run(), self._clauses)
+        for frame in mark_handlers(_Walk(self, start, thread.frame).run(), self._clauses):
+            exact = self._exact.of(frame) if isinstance(frame, ManagedFrame) else None
+            yield frame if exact is None or not isinstance(frame, ManagedFrame) else replace(frame, exact_method=exact)
 
 
 def walk_stack(runtime: Runtime, locator: CodeLocator, thread: Thread, core: Core) -> Iterator[Frame | StackEnd]:  # noqa: ARG001

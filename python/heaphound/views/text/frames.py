@@ -6,6 +6,7 @@ from heaphound.results.stack import NativeThreadRow
 from heaphound.results.threads import FrameRow, ThreadRow, WaitRow
 from heaphound.views.page import Block, Cell, Line, Table, names
 from heaphound.views.text.folding import Fold, fold, join
+from heaphound.views.text.variables import variable_blocks
 
 
 def thread_blocks(thread: ThreadRow) -> Iterator[Block]:
@@ -33,11 +34,27 @@ def _frame_blocks(thread: ThreadRow | NativeThreadRow) -> Iterator[Block]:
         left_out = Fold(thread.frames_left_out, frozenset(thread.methods_left_out)) if thread.frames_left_out else None
         inner, outer = fold(thread.frames, _key), fold(thread.outermost_frames, _key)
         rows = join(inner, left_out, outer, _key)
-        yield Table(names("SP", "IP", "Frame", "Source"), list(_cells(rows)))
+        if any(frame.arguments is not None or frame.references is not None for frame in thread.frames):
+            for row in rows:
+                yield from _with_variables(row)
+        else:
+            yield Table(names("SP", "IP", "Frame", "Source"), list(_cells(rows)))
     if thread.frames_left_out:
         yield Line("--limit 0 shows all frames", "dim")
     if thread.stack_end is not None:
         yield Line(f"the stack cannot be walked further: {thread.stack_end}", "warn")
+
+
+def _with_variables(row: FrameRow | Fold) -> Iterator[Block]:
+    """A frame on a line of its own, and below it what it holds."""
+    if isinstance(row, Fold):
+        yield Line(row.words(), "dim")
+        return
+    source = "" if row.file is None else f" {row.file}{'' if row.line is None else f':{row.line}'}"
+    yield Line(f"{row.sp} {row.ip} {frame_words(row)}{source}", "strong")
+    yield from variable_blocks(row)
+    if row.problem is not None:
+        yield Line(f"  {row.problem}", "warn")
 
 
 def wait_words(wait: WaitRow) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from heaphound.address import Address
-from heaphound.results.object import Absence, EnumValue, FieldRow, Reference, StructValue, Value
+from heaphound.results.object import Absence, ByReferenceValue, EnumValue, FieldRow, Reference, StructValue, Value
 
 DEPTH_SHOWN = 6
 """Levels of value types inside value types that are shown; deeper ones are named only."""
@@ -23,6 +23,8 @@ def value_words(value: Value) -> str:
         return f"{value.name} ({value.value})" if value.name is not None else str(value.value)
     if isinstance(value, StructValue):
         return value.text if value.text is not None else f"{{{value.type}}}"
+    if isinstance(value, ByReferenceValue):
+        return f"{value.address} -> {value_words(value.target)}"
     if isinstance(value, Absence):
         return f"{value.kind}: {value.reason}{'' if value.address is None else f' ({value.address})'}"
     return str(value)

@@ -1,0 +1,60 @@
+"""Arguments, locals and further references of a frame as text."""
+
+from collections.abc import Iterator
+
+from heaphound.results.object import Absence, ByReferenceValue, StructValue, Value
+from heaphound.results.threads import FrameReferenceRow, FrameRow, VariableRow
+from heaphound.views.page import Block, Cell, Line, Table, names
+from heaphound.views.quantities import count
+from heaphound.views.text.values import field_rows, value_words
+
+_INDENT = "  "
+_Row = tuple[Cell, ...]
+
+
+def variable_blocks(frame: FrameRow) -> Iterator[Block]:
+    """All that a frame holds in one table; of nameless locals without a value only how many there are."""
+    lost = [row for row in frame.locals or () if row.name is None and _is_lost(row.value)]
+    rows = [
+        *_variables("argument", frame.arguments or ()),
+        *_variables("local", tuple(row for row in frame.locals or () if row not in lost)),
+        *(_reference(row) for row in frame.references or ()),
+    ]
+    if rows:
+        yield Table(names(_INDENT, "Name", "Value", "Type", "Place"), rows)
+    if lost:
+        reasons = sorted({row.value.reason for row in lost if isinstance(row.value, Absence)})
+        yield Line(f"{_INDENT}{count(len(lost), 'local')} not available: {'; '.join(reasons)}", "dim")
+
+
+def _is_lost(value: Value) -> bool:
+    return isinstance(value, Absence) and value.kind == "not available"
+
+
+def _variables(kind: str, variables: tuple[VariableRow, ...]) -> Iterator[_Row]:
+    for row in variables:
+        scope = " (out of scope)" if row.in_scope is False else ""
+        name = f"{row.number}" if row.name is None else row.name
+        yield f"{_INDENT}{kind}{scope}", name, _words(row.value), row.type, _place(row)
+        inner = row.value.target if isinstance(row.value, ByReferenceValue) else row.value
+        if isinstance(inner, StructValue) and inner.text is None:
+            for _, field, value, kind_of_field, _ in field_rows(inner.fields):
+                yield f"{_INDENT}", f"{name}.{field}", value, kind_of_field, None
+
+
+def _words(value: Value) -> str:
+    """As of fields; but what is not available is the rule in optimised code, and no trouble."""
+    return f"not available: {value.reason}" if isinstance(value, Absence) and _is_lost(value) else value_words(value)
+
+
+def _place(row: VariableRow) -> str | None:
+    if row.place is None or row.address is None or row.place == str(row.address):
+        return row.place
+    return f"{row.place} at {row.address}"
+
+
+def _reference(row: FrameReferenceRow) -> _Row:
+    flags = "".join(f", {word}" for word, holds in (("interior", row.interior), ("pinned", row.pinned)) if holds)
+    place = row.register if row.offset is None else f"[{row.register}{'-' if row.offset < 0 else '+'}{abs(row.offset):#x}]"
+    where = "" if row.address is None else f"{'' if place is None else ' at '}{row.address}"
+    return f"{_INDENT}reference{flags}", None, f"{row.object} {row.type}", row.type, f"{place or ''}{where}" or None
