@@ -11,7 +11,9 @@ UNGUARDED = {
     ABSENT_FRAMES: [
         "CalleeSavedRegisters.*",
         "DebuggerEval.*",
+        "DynamicHelperFrame.*",
         "ExceptionInfo.*",
+        "ExternalMethodFrame.*",
         "FaultingExceptionFrame.*",
         "FramedMethodFrame.*",
         "FuncEvalFrame.*",
@@ -24,6 +26,7 @@ UNGUARDED = {
         "RealCodeHeader.EHInfo",
         "ResumableFrame.*",
         "SoftwareExceptionFrame.*",
+        "StubDispatchFrame.*",
         "Thread.ExceptionTracker",
         "Thread.GCFrame",
         "TransitionBlock.*",

@@ -64,6 +64,7 @@ class Limits:
     image_hash_bits: int = 24  # buckets of one ready-to-run hash table, as a power of two; the core library has 2^13
     prepared_buckets: int = 1 << 22  # of four methods each; the largest services prepare some 100,000
     internal_call_chain: int = 4_096  # in one bucket of the runtime's table of internal calls, which are some 300 in all
+    method_chunks: int = 65_536  # of MethodDescs of one class; a chunk holds dozens
     method_name_bytes: int = 4_096  # of a dynamic method; serializers and expression trees write some 100
     method_signature_bytes: int = 65_536  # of a dynamic method; parameters take a few bytes each
 
@@ -72,6 +73,8 @@ class Limits:
     gc_slots: int = 65_536  # registers and stack slots of one method that hold references; the largest have a few thousand
     method_code_bytes: int = 1 << 28  # of one method's native code; the largest known have a few MB
     import_sections: int = 4_096  # of one ready-to-run image; crossgen writes about ten
+    gc_ref_map_bytes: int = 4_096  # of one call's arguments; four words take a byte
+    value_leaves: int = 65_536  # primitive values inside one value type; the largest inline arrays have some thousands
     gc_frames: int = 1 << 20  # GCFrames of one thread in a chain; deep native recursion in the runtime makes some hundreds
     frame_scan_bytes: int = 64 << 20  # of one frame looked through word by word; the largest main-thread stacks have 8 MB
 

@@ -6,7 +6,7 @@ from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.results.object import Absence, ByReferenceValue, Value
 from heaphound.results.threads import FrameReferenceRow, VariableRow
 from heaphound.runtime.element_types import ElementType
-from heaphound.runtime.frame_roots import explicit_references
+from heaphound.runtime.frame_roots import FrameReferences
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame
@@ -26,6 +26,7 @@ class VariableRows:
         self._strings = strings
         self._memory = session.core.memory
         self._naming = Naming(session)
+        self._explicit = FrameReferences(session.runtime, session.code)
         self._values = Values(session.types, strings=strings)
         self._variables = FrameVariables(self._memory, session.code.methods, session.stacks.debug_infos, session.il_maps)
 
@@ -83,7 +84,7 @@ class VariableRows:
 
     def _found(self, frame: Frame) -> list[Reference]:
         if isinstance(frame, ExplicitFrame):
-            return explicit_references(self._session.runtime, frame)
+            return self._explicit.of(frame)
         info = self._session.stacks.gc_infos.at(frame.code.gc_info)
         return frame_references(self._memory, info, frame, frame.filter_funclet)
 

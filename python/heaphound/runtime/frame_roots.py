@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from heaphound.errors import LimitExceeded, Malformed
 from heaphound.limits import LIMITS
+from heaphound.runtime.arguments.caller_stack import caller_references
+from heaphound.runtime.arguments.gc_ref_map import INTERIOR, REFERENCE, VARIABLE_ARGUMENTS, decode_map, find_map
+from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stacks.frame import ExplicitFrame
@@ -11,6 +14,9 @@ from heaphound.runtime.threads import NO_FRAME, Thread
 
 # Slots that a Frame's array of pointers has (HelperMethodFrame_1OBJ and its siblings, src/coreclr/vm/frames.h, 6.0 to 9.0).
 _POINTERS = {"HelperMethodFrame_1OBJ": 1, "HelperMethodFrame_2OBJ": 2, "HelperMethodFrame_3OBJ": 3}
+_CALLS = ("PrestubMethodFrame", "CallCountingHelperFrame", "MulticastFrame")
+_CELLS = ("StubDispatchFrame", "ExternalMethodFrame")
+_WORD = 8
 _WITHOUT_REFERENCES = frozenset(
     {
         "InlinedCallFrame",
@@ -31,19 +37,79 @@ _WITHOUT_REFERENCES = frozenset(
 )
 
 
-def explicit_references(runtime: Runtime, frame: ExplicitFrame) -> list[Reference]:
-    """The references that a Frame reports to the collector. Raises Malformed for a kind whose references cannot be told, Unreadable."""
-    memory, layout = runtime.memory, runtime.layout
-    if frame.frame_type in _WITHOUT_REFERENCES:
-        return []
-    if frame.frame_type in _POINTERS:
-        array = frame.frame_address + layout.offset("HelperMethodFrame_1OBJ", "ObjRefs")
-        slots = memory.words(array, _POINTERS[frame.frame_type])
-        return list(_references(runtime, [slot for slot in slots if slot], interior=False))
-    if frame.frame_type == "HelperMethodFrame_PROTECTOBJ":
-        field = frame.frame_address + layout.offset("HelperMethodFrame_1OBJ", "ObjRefs")
-        return list(_array(runtime, memory.pointer(field), memory.u32(field + 8), interior=False))
-    raise Malformed(f"the arguments that a {frame.frame_type} protects cannot be told")
+class FrameReferences:
+    """Tells the references of explicit Frames of one runtime."""
+
+    def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
+        self._runtime = runtime
+        self._memory = runtime.memory
+        self._layout = runtime.layout
+        self._locator = locator
+
+    def of(self, frame: ExplicitFrame) -> list[Reference]:
+        """The references that a Frame reports to the collector. Raises Malformed for a kind whose references cannot be told, Unreadable."""
+        memory, layout, kind = self._memory, self._layout, frame.frame_type
+        if kind in _WITHOUT_REFERENCES:
+            return []
+        if kind in _POINTERS:
+            array = frame.frame_address + layout.offset("HelperMethodFrame_1OBJ", "ObjRefs")
+            slots = memory.words(array, _POINTERS[kind])
+            return list(_references(self._runtime, [slot for slot in slots if slot], interior=False))
+        if kind == "HelperMethodFrame_PROTECTOBJ":
+            field = frame.frame_address + layout.offset("HelperMethodFrame_1OBJ", "ObjRefs")
+            return list(_array(self._runtime, memory.pointer(field), memory.u32(field + 8), interior=False))
+        if kind in _CALLS and frame.transition_block:
+            return self._arguments(frame.method_desc or 0, frame.transition_block)
+        if kind == "DynamicHelperFrame" and frame.transition_block:
+            return self._helper_arguments(frame, frame.transition_block)
+        if kind in _CELLS and frame.transition_block:
+            return self._by_map(frame, frame.transition_block)
+        raise Malformed(f"the arguments that a {kind} protects cannot be told")
+
+    def _arguments(self, method_desc: int, block: int) -> list[Reference]:
+        """As of TransitionFrame::PromoteCallerStack: nothing where no method is called yet."""
+        if not method_desc:
+            return []
+        machine = self._runtime.core.machine
+        return caller_references(self._memory, self._layout, self._locator.methods, machine, method_desc, block)
+
+    def _helper_arguments(self, frame: ExplicitFrame, block: int) -> list[Reference]:
+        """The first one or two arguments of a ready-to-run helper, where its flags say that they are objects."""
+        flags = self._memory.u32(frame.frame_address + self._layout.offset("DynamicHelperFrame", "DynamicHelperFrameFlags"))
+        first = block + self._layout.offset("TransitionBlock", "ArgumentRegisters")
+        slots = [first + _WORD * index for index in range(2) if flags & 1 << index]
+        return list(_references(self._runtime, slots, interior=False))
+
+    def _by_map(self, frame: ExplicitFrame, block: int) -> list[Reference]:
+        """By the map of the import cell that ready-to-run code called through; other calls have a method and its signature."""
+        memory, layout, kind = self._memory, self._layout, frame.frame_type
+        address = memory.pointer(frame.frame_address + layout.offset(kind, "GCRefMap"))
+        cell = memory.pointer(frame.frame_address + layout.offset(kind, "Indirection"))
+        found = address or (self._find_map(cell) if cell else None)
+        if not found:
+            return self._without_map(frame, block)
+        first = block + layout.offset("TransitionBlock", "ArgumentRegisters")
+        references: list[Reference] = []
+        for position, token in decode_map(self._locator.tables, found):
+            if token == VARIABLE_ARGUMENTS:
+                raise Malformed(f"a {kind} protects variable arguments")
+            if token in (REFERENCE, INTERIOR):
+                references.extend(_references(self._runtime, [first + _WORD * position], interior=token == INTERIOR))
+        return references
+
+    def _without_map(self, frame: ExplicitFrame, block: int) -> list[Reference]:
+        if frame.frame_type != "StubDispatchFrame":
+            raise Malformed(f"the call of the {frame.frame_type} has no GC reference map")
+        if frame.problem is not None:
+            raise Malformed(frame.problem)
+        return self._arguments(frame.method_desc or 0, block)
+
+    def _find_map(self, cell: int) -> int | None:
+        section = self._locator.section_at(cell)
+        image = None if section is None or section.kind != "ready-to-run" else self._locator.image(section)
+        if isinstance(image, str):
+            raise Malformed(f"the GC reference map of the cell at {cell:#x} cannot be had: {image}")
+        return None if image is None else find_map(self._locator.tables, image, cell)
 
 
 def gc_frame_references(runtime: Runtime, thread: Thread) -> list[tuple[int, Reference]]:

@@ -4,7 +4,7 @@ src/coreclr/vm/method.hpp of 6.0 to 10.0: MethodDescs lie in chunks; a MethodDes
 token, the chunk has the MethodTable and the high bits. The MethodTable is the shared one for code shared between reference types.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ _FCALL, _PINVOKE, _RUNTIME, _ARRAY, _INSTANTIATED, _DYNAMIC = 1, 2, 3, 4, 5, 7
 _KINDS: dict[int, MethodKind] = {_FCALL: "internal call", _PINVOKE: "p/invoke", _RUNTIME: "runtime", _ARRAY: "array"}
 _ARRAY_METHODS = ("Get", "Set", "Address")  # the first of an array type's methods; constructors follow (array.cpp)
 _TOKEN_BITS = 24
+_ABSTRACT = 0x400  # MethodAttributes (ECMA-335 II.23.1.10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ class Methods:
         """Whether a method with metadata is an instance method. Raises Malformed."""
         return self.signature(method).has_this
 
+    def is_abstract(self, method: Method) -> bool:
+        """Whether a method with metadata has no body of its own, for a class to give it one. Raises Malformed."""
+        metadata = self.module_of(method).metadata
+        return metadata is not None and bool(method.rid) and bool(metadata.methoddef(method.rid).flags & _ABSTRACT)
+
     def signature(self, method: Method) -> MethodSignature:
         """The signature of a method, by its metadata or, of one made at run time, as it was made with. Raises Unreadable, Malformed."""
         if method.is_dynamic and method.method_desc is not None:
@@ -141,6 +147,38 @@ class Methods:
         if method.method_desc is None:
             return owner, tuple(ResolvedType(name, ElementType.CLASS, None) for name in method.generic_arguments)
         return owner, self._method_arguments(method.method_desc)
+
+    def in_slot(self, method_table: int, slot: int) -> int:
+        """MethodDesc of the method that a class or one of its bases declared in a slot of their vtable. Raises Malformed where none did.
+
+        MethodDescs have different sizes: each place in a chunk is one that says so itself, and whose row is a method of the class.
+        """
+        found = self.types.type(method_table)
+        for owner in (found, *found.bases()):
+            for method_desc in self._declared(owner):
+                if self._memory.u16(method_desc + self._layout.offset("MethodDesc", "Slot")) == slot:
+                    return method_desc
+        raise Malformed(f"no method of the class at {method_table:#x} has slot {slot}")
+
+    def _declared(self, owner: Type) -> Iterator[int]:
+        """MethodDescs of the methods that a class declares."""
+        memory, layout = self._memory, self._layout
+        module = owner.module
+        if module is None or module.metadata is None or not owner.row:
+            return
+        rows = set(module.metadata.typedef(owner.row).methods)
+        chunk = memory.pointer(owner.eeclass + layout.offset("EEClass", "MethodDescChunk"))
+        unit = layout.constant("MethodDescAlignment")
+        for _ in range(LIMITS.method_chunks):
+            if not chunk:
+                return
+            first = chunk + layout.size("MethodDescChunk")
+            for index in range(memory.u8(chunk + layout.offset("MethodDescChunk", "Size")) + 1):
+                method_desc = first + index * unit
+                if memory.u8(method_desc + layout.offset("MethodDesc", "ChunkIndex")) == index and self._token(method_desc, chunk) in rows:
+                    yield method_desc
+            chunk = memory.pointer(chunk + layout.offset("MethodDescChunk", "Next"))
+        raise LimitExceeded(f"the class at {owner.method_table:#x} has more than {LIMITS.method_chunks} chunks of methods")
 
     def module_of(self, method: Method) -> Module:
         """The module of a method. Raises Malformed where it is not among the loaded ones."""

@@ -38,6 +38,7 @@ class ReadyToRunImage:
 
     def __init__(self, image: PEImage) -> None:
         self._image = image
+        self.base = image.base
         self.sections = _read_sections(image)
         self._begins: tuple[int, ...] | None = None
         self._ends: tuple[int, ...] | None = None

@@ -10,7 +10,7 @@ from heaphound._core import Heap
 from heaphound.dump.core import Core
 from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
-from heaphound.runtime.frame_roots import explicit_references, gc_frame_references
+from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
 from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
@@ -76,6 +76,7 @@ class _Reader:
         self._core = core
         self._walker = walker
         self._runtime: Runtime = walker.runtime
+        self._explicit = FrameReferences(walker.runtime, walker.locator)
         self._table = table
         self._ends = ends
         self._registers = {thread.os_id: thread.registers for thread in core.threads}
@@ -121,7 +122,7 @@ class _Reader:
         if frame.dead:
             return []
         if isinstance(frame, ExplicitFrame):
-            return explicit_references(self._runtime, frame)
+            return self._explicit.of(frame)
         return frame_references(self._runtime.memory, self._walker.gc_infos.at(frame.code.gc_info), frame, frame.filter_funclet)
 
     def _innermost(self, thread: Thread, os_id: int, frame: Frame) -> None:

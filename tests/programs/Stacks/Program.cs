@@ -25,6 +25,13 @@ namespace Stacks
         [MethodImpl(MethodImplOptions.NoInlining)] public U Map<U>(Func<T, U> map) => map(Value);
     }
 
+    // Asked at run time what implements an interface of it: the answer comes while the call is being dispatched (StubDispatchFrame).
+    class Castable : IDynamicInterfaceCastable
+    {
+        public bool IsInterfaceImplemented(RuntimeTypeHandle wanted, bool throwIfNot) => true;
+        public RuntimeTypeHandle GetInterfaceImplementation(RuntimeTypeHandle wanted) { Blocked.Park("dispatch"); return default; }
+    }
+
     class SlowStatics
     {
         public static readonly int Value = Init();
@@ -226,6 +233,10 @@ namespace Stacks
             Start("resolve", InResolve);
             Start("stackalloc", () => InStackalloc(5000));
             Start("sort", InSort);
+            Start("dispatch", () => Work.Text(((IShape)(object)new Castable()).Area(3)));
+            Start("dispatch-arguments", () => ((ICollection<string>)(object)new Castable()).CopyTo(new string[5], 2));
+            Start("dispatch-in-framework", () => Work.Text(string.Join("; ", (IEnumerable<string>)(object)new Castable())));
+            Start("dispatch-comparer", () => Array.BinarySearch(new[] { "one", "two" }, "three", (IComparer<string>)(object)new Castable()));
             s_ready.AddCount();
             _ = InAsync();
             s_ready.Signal();

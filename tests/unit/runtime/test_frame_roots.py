@@ -3,18 +3,26 @@
 from dataclasses import replace
 from struct import pack
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from heaphound.errors import LimitExceeded, Malformed
 from heaphound.limits import LIMITS
-from heaphound.runtime.frame_roots import explicit_references, gc_frame_references
+from heaphound.runtime.code import CodeLocator
+from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references
+from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stacks.frame import ExplicitFrame
+from tests.unit.runtime.gc_ref_map_writer import encode_map
 from tests.unit.runtime.toy_process import ToyProcess
 
 END = (1 << 64) - 1
+
+
+def references(runtime: Runtime, frame: ExplicitFrame) -> list[Reference]:
+    """The references of a Frame that names them itself: no code is looked up."""
+    return FrameReferences(runtime, cast(CodeLocator, SimpleNamespace(tables=runtime.memory))).of(frame)
 
 
 def gc_frame(toy: ToyProcess, thread: int, following: int, slots: int, count: int, *, interior: bool = False) -> int:
@@ -100,7 +108,7 @@ def test_helper_frames_name_slots(name: str, count: int) -> None:
     slots = [toy.words(0x5000 + 0x100 * number) for number in range(3)]
     frame = toy.allocate(512)
     toy.image.write(frame + toy.layout.offset("HelperMethodFrame_1OBJ", "ObjRefs"), pack("<3Q", *slots))
-    found = explicit_references(toy.runtime(), ExplicitFrame(frame, name, 0, None))
+    found = references(toy.runtime(), ExplicitFrame(frame, name, 0, None))
     assert [(one.address, one.value) for one in found] == [(slot, 0x5000 + 0x100 * number) for number, slot in enumerate(slots[:count])]
 
 
@@ -109,13 +117,39 @@ def test_a_helper_frame_with_an_array_of_slots() -> None:
     slots = toy.words(0x5000, 0, 0x7000)
     frame = toy.allocate(512)
     toy.image.write(frame + toy.layout.offset("HelperMethodFrame_1OBJ", "ObjRefs"), pack("<QI", slots, 3))
-    found = explicit_references(toy.runtime(), ExplicitFrame(frame, "HelperMethodFrame_PROTECTOBJ", 0, None))
+    found = references(toy.runtime(), ExplicitFrame(frame, "HelperMethodFrame_PROTECTOBJ", 0, None))
     assert [(one.address, one.value) for one in found] == [(slots, 0x5000), (slots + 16, 0x7000)]
 
 
 def test_frames_without_references_and_those_that_cannot_be_told() -> None:
     runtime = ToyProcess("9.0").runtime()
     frame = ExplicitFrame(0x7F0000000000, "InlinedCallFrame", 0, None)
-    assert explicit_references(runtime, frame) == []
-    with pytest.raises(Malformed, match="StubDispatchFrame"):
-        explicit_references(runtime, replace(frame, frame_type="StubDispatchFrame"))
+    assert references(runtime, frame) == []
+    with pytest.raises(Malformed, match="PInvokeCalliFrame"):
+        references(runtime, replace(frame, frame_type="PInvokeCalliFrame"))
+
+
+@pytest.mark.parametrize("flags", [0, 1, 2, 3])
+def test_helpers_of_ready_to_run_code_protect_their_first_arguments(flags: int) -> None:
+    toy = ToyProcess("9.0")
+    block = toy.words(0x5000, 0x6000, *[0] * 12)
+    frame = toy.allocate(64)
+    toy.image.write(frame + toy.layout.offset("DynamicHelperFrame", "DynamicHelperFrameFlags"), pack("<I", flags))
+    found = references(toy.runtime(), ExplicitFrame(frame, "DynamicHelperFrame", 0, None, transition_block=block))
+    assert [(one.address, one.value) for one in found] == [(block + 8 * bit, 0x5000 + 0x1000 * bit) for bit in (0, 1) if flags & 1 << bit]
+
+
+def test_a_call_by_its_gc_reference_map() -> None:
+    """The Frame has found the map: the first argument is a reference, the third interior, and so is the second word on the stack."""
+    toy = ToyProcess("8.0")
+    block = toy.words(0x5000, 0x1, 0x6008, *[0] * 10, 0x2, 0x7008)
+    gc_map = toy.allocate(16)
+    toy.image.write(gc_map, encode_map([(0, 1), (2, 2), (14, 2)]))
+    frame = toy.allocate(96)
+    toy.put(frame + toy.layout.offset("ExternalMethodFrame", "GCRefMap"), gc_map)
+    found = references(toy.runtime(), ExplicitFrame(frame, "ExternalMethodFrame", 0, None, transition_block=block))
+    assert [(one.address, one.value, one.interior) for one in found] == [
+        (block, 0x5000, False),
+        (block + 16, 0x6008, True),
+        (block + 112, 0x7008, True),
+    ]

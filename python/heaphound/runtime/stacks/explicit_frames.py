@@ -135,6 +135,21 @@ class ExplicitFrames:
             method_desc = 0 if datum & _DATUM_IS_TARGET else datum & ~_DATUM_MARKS
         elif name in FRAMED_METHOD:
             method_desc = memory.pointer(address + layout.offset("FramedMethodFrame", "MethodDescPtr"))
+            if not method_desc and name == "StubDispatchFrame":
+                return self._dispatched(address)
         elif name in HELPER_METHOD:
             return self._helpers.method(address)
         return (method_desc, self._locator.methods.method(method_desc)) if method_desc else (None, None)
+
+    def _dispatched(self, address: int) -> tuple[int | None, Method | None]:
+        """The method that is called through a StubDispatchFrame: a slot of the class or interface that the call site names."""
+        memory, layout, methods = self._memory, self._layout, self._locator.methods
+        table = memory.pointer(address + layout.offset("StubDispatchFrame", "RepresentativeMTPtr"))
+        if not table:
+            return None, None
+        slot = memory.u32(address + layout.offset("StubDispatchFrame", "RepresentativeSlot"))
+        method_desc = methods.in_slot(table, slot & 0xFFFF)
+        method = methods.method(method_desc)
+        owner = methods.types.type(table)
+        shared = method.method_table is not None and methods.types.type(method.method_table).canonical is owner.canonical
+        return method_desc, methods.of_type(method, owner) if shared else method

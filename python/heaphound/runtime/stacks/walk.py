@@ -35,6 +35,7 @@ class StackWalker:
 
     def __init__(self, runtime: Runtime, locator: CodeLocator) -> None:
         self.runtime = runtime
+        self.locator = locator
         self.tables = locator.tables
         self.codes = FrameCodes(runtime, locator)
         self.native = NativeUnwinder(runtime.core)

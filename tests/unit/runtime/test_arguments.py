@@ -1,0 +1,134 @@
+"""Places of arguments by the System V convention, GC reference maps, and maps that make no sense."""
+
+from contextlib import suppress
+from struct import pack
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heaphound.errors import LimitExceeded, Malformed, Unreadable
+from heaphound.runtime.arguments.gc_ref_map import decode_map, find_map
+from heaphound.runtime.arguments.leaves import Leaf
+from heaphound.runtime.arguments.places import ArgumentKind, Piece
+from heaphound.runtime.arguments.system_v import SystemVArguments, eightbytes
+from heaphound.runtime.element_types import ElementType
+from heaphound.runtime.ready_to_run import ReadyToRunImage
+from tests.unit.runtime.gc_ref_map_writer import encode_map
+from tests.unit.runtime.written_memory import written_memory
+
+STACK = 104  # size of a TransitionBlock: the stack arguments follow
+OBJECT = ArgumentKind("System.Object", ElementType.OBJECT, 8, (Leaf(0, ElementType.OBJECT, 8),))
+INTEGER = ArgumentKind("System.Int32", ElementType.I4, 4, (Leaf(0, ElementType.I4, 4),))
+DOUBLE = ArgumentKind("System.Double", ElementType.R8, 8, (Leaf(0, ElementType.R8, 8),))
+VOID = ArgumentKind("System.Void", ElementType.VOID, 0, ())
+
+
+def struct(*leaves: tuple[int, int, int], size: int | None = None, name: str = "S") -> ArgumentKind:
+    found = tuple(Leaf(*leaf) for leaf in leaves)
+    return ArgumentKind(name, ElementType.VALUE_TYPE, size or max(leaf.offset + leaf.size_bytes for leaf in found), found)
+
+
+PAIR = struct((0, ElementType.OBJECT, 8), (8, ElementType.I4, 4), size=16)
+MIXED = struct((0, ElementType.R8, 8), (8, ElementType.OBJECT, 8))
+FLOATS = struct((0, ElementType.R4, 4), (4, ElementType.R4, 4), (8, ElementType.R4, 4))
+LARGE = struct((0, ElementType.OBJECT, 8), (8, ElementType.I8, 8), (16, ElementType.OBJECT, 8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [
+        (PAIR, ("integer", "integer")),
+        (MIXED, ("float", "integer")),
+        (FLOATS, ("float", "float")),
+        (LARGE, None),
+        (struct((0, ElementType.R4, 4), (4, ElementType.I4, 4)), ("integer",)),
+        (struct((0, ElementType.U1, 1), (1, ElementType.I4, 4)), None),
+        (struct((0, ElementType.U8, 8), (8, ElementType.U8, 8), name="System.Runtime.Intrinsics.Vector128<System.Byte>"), None),
+        (ArgumentKind("Empty", ElementType.VALUE_TYPE, 1, ()), None),
+        (struct((0, ElementType.U1, 1), size=16), ("integer", "integer")),
+    ],
+)
+def test_eightbytes(kind: ArgumentKind, classes: tuple[str, ...] | None) -> None:
+    assert eightbytes(kind) == classes
+    assert SystemVArguments(0, STACK).needs_return_buffer(kind) == (classes is None)
+
+
+def test_return_buffers_are_for_structs() -> None:
+    assert not any(SystemVArguments(0, STACK).needs_return_buffer(kind) for kind in (OBJECT, DOUBLE, VOID))
+
+
+def test_registers_then_the_stack() -> None:
+    places = SystemVArguments(0, STACK)
+    assert places.hidden() == 0
+    found = [places.place(kind) for kind in (OBJECT, DOUBLE, INTEGER, OBJECT, OBJECT, OBJECT, OBJECT, INTEGER, OBJECT)]
+    assert found == [
+        (Piece(8, 0, 8),),
+        (),
+        *((Piece(offset, 0, 8),) for offset in (16, 24, 32, 40, STACK, STACK + 8, STACK + 16)),
+    ]
+
+
+def test_structs_go_into_registers_whole_or_onto_the_stack() -> None:
+    places = SystemVArguments(0, STACK)
+    found = [places.place(kind) for kind in (PAIR, MIXED, FLOATS, LARGE, PAIR, PAIR, OBJECT)]
+    assert found == [
+        (Piece(0, 0, 8), Piece(8, 8, 8)),
+        (Piece(16, 8, 8),),
+        (),
+        (Piece(STACK, 0, 24),),
+        (Piece(24, 0, 8), Piece(32, 8, 8)),
+        (Piece(STACK + 24, 0, 16),),
+        (Piece(40, 0, 8),),
+    ]
+
+
+def test_floats_beyond_the_eighth_are_on_the_stack() -> None:
+    places = SystemVArguments(0, STACK)
+    assert [places.place(DOUBLE) for _ in range(9)][7:] == [(), (Piece(STACK, 0, 8),)]
+    assert places.place(MIXED) == (Piece(STACK + 8, 0, 16),)
+    assert places.place(OBJECT) == (Piece(0, 0, 8),)
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 5)), max_size=20, unique_by=lambda entry: entry[0]))
+@settings(max_examples=200)
+def test_maps_come_back(entries: list[tuple[int, int]]) -> None:
+    image, memory = written_memory()
+    image.write(0x1000, encode_map(sorted(entries)) + b"\xff" * 8)
+    assert decode_map(memory, 0x1000) == sorted(entries)
+
+
+@given(st.binary(min_size=1, max_size=64))
+@settings(max_examples=200)
+def test_random_maps(data: bytes) -> None:
+    image, memory = written_memory()
+    image.write(0x1000, data)
+    with suppress(Malformed, LimitExceeded, Unreadable):
+        decode_map(memory, 0x1000)
+
+
+def image_with(sections: bytes) -> ReadyToRunImage:
+    return cast(ReadyToRunImage, SimpleNamespace(base=0x100000, section=lambda kind: sections if kind == 101 else None))
+
+
+def test_the_map_of_a_cell() -> None:
+    """Cells of eight bytes from RVA 0x2000 on; the maps lie one after another behind the table of offsets."""
+    image, memory = written_memory()
+    maps = [encode_map([(index, 1)]) for index in range(4)]
+    image.write(0x105000, pack("<I", 4) + b"".join(maps))
+    sections = pack("<IIHBBII", 0x1000, 0x100, 0, 0, 8, 0, 0) + pack("<IIHBBII", 0x2000, 32, 0, 2, 8, 0x3000, 0x5000)
+    for index in range(4):
+        found = find_map(memory, image_with(sections), 0x102000 + 8 * index)
+        assert found is not None
+        assert decode_map(memory, found) == [(index, 1)]
+    assert find_map(memory, image_with(sections), 0x101000) is None
+    assert find_map(memory, image_with(sections), 0x109000) is None
+    assert find_map(memory, image_with(b""), 0x102000) is None
+
+
+def test_import_sections_are_counted() -> None:
+    _, memory = written_memory()
+    with pytest.raises(LimitExceeded):
+        find_map(memory, image_with(bytes(20 * 5000)), 0x102000)
