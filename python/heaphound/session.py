@@ -32,6 +32,7 @@ from heaphound.runtime.roots import RootTable, root_table
 from heaphound.runtime.runtime import Runtime, find_runtime
 from heaphound.runtime.stack_roots import StackRoots, read_stack_roots
 from heaphound.runtime.stack_words import read_stack_words
+from heaphound.runtime.stacks.frame_variables import FrameVariables
 from heaphound.runtime.stacks.il_maps import ILMaps
 from heaphound.runtime.stacks.mixed_walk import MixedWalker
 from heaphound.runtime.stacks.walk import StackWalker
@@ -180,6 +181,11 @@ class Session:
     def il_maps(self) -> ILMaps:
         """IL offsets and source lines of frames."""
         return ILMaps(self.stacks.debug_infos, self.types, self.symbols)
+
+    @cached_property
+    def frame_variables(self) -> FrameVariables:
+        """Arguments and locals of frames."""
+        return FrameVariables(self.core.memory, self.code.methods, self.stacks.debug_infos, self.il_maps)
 
     @cached_property
     def objects(self) -> Objects:

@@ -211,6 +211,35 @@ STACK_ROOT = RootRow(
     offset=-344,
     exact=False,
 )
+LOCAL_ROOT = RootRow(
+    "stack",
+    Address(0x7FFCC1440EB8),
+    Address(0x7EFB42450758),
+    MULTIPLEXER,
+    thread=1,
+    frame=FrameRef(
+        Address(0x7F3B567E203A),
+        Address(0x7FFCC1440DA8),
+        "RedisLeak.Program.Main(System.String[])",
+        il_offset=0x1A,
+        file="/src/Program.cs",
+        line=42,
+        variable="hub",
+    ),
+    register="rbp",
+    offset=-24,
+    os_id=4242,
+)
+NATIVE_ROOT = RootRow("stack", Address(0x7FFCC1440F00), Address(0x7EFB42450758), MULTIPLEXER, thread=1, os_id=4242)
+CALL_ROOT = RootRow(
+    "stack",
+    Address(0x7FFCC1440F08),
+    Address(0x7EFB42450758),
+    MULTIPLEXER,
+    thread=1,
+    frame=FrameRef(Address(0x7F3B567E203A), Address(0x7FFCC1440DB8), "Shop.Hub.Open()", "PrestubMethodFrame"),
+    os_id=4242,
+)
 PATH_ANSWER = Answer(
     DUMP,
     COMPLETE,
@@ -218,7 +247,7 @@ PATH_ANSWER = Answer(
         Address(0x7EFB45474180),
         HANDLER,
         (
-            PathRow(STATIC_ROOT, PATH),
+            PathRow(STATIC_ROOT, PATH, (STACK_ROOT, LOCAL_ROOT, LOCAL_ROOT, NATIVE_ROOT, CALL_ROOT), 12),
             PathRow(STACK_ROOT, (PathStep(Address(0x7EFB42465D08), "StackExchange.Redis.RedisDatabase", "multiplexer"), *PATH)),
         ),
         complete=True,
@@ -234,6 +263,9 @@ ROOTS = Answer(
             STATIC_ROOT,
             RootRow("pinned-handle", Address(0x7F3BD54413F8), Address(0x7EFB43001020), "System.Object[]", pinned=True),
             STACK_ROOT,
+            LOCAL_ROOT,
+            NATIVE_ROOT,
+            CALL_ROOT,
             RootRow(
                 "stack",
                 Address(0x7FFCC1440EB8),

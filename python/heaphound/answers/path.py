@@ -4,19 +4,20 @@ from heaphound.address import Address
 from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.naming import Naming
 from heaphound.answers.object import object_index
-from heaphound.answers.root_rows import root_row
-from heaphound.diagnose.holding import best_root
+from heaphound.answers.root_rows import RootRows
 from heaphound.results.analyze import PathStep
 from heaphound.results.answer import Answer
 from heaphound.results.path import PathResult, PathRow
 from heaphound.session import Session
 
 EVERY_PATH = 10_000
+FURTHER_ROOTS = 10
 
 
 def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathResult]:
     """Paths to the object at `address` (or the one that contains it); None for `limit` means all, up to 10,000."""
     naming, table = Naming(session), session.table
+    roots = RootRows(session, naming)
     target = object_index(session, address)
     found = session.graph.paths_to(target, EVERY_PATH if limit is None else limit)
     rows = []
@@ -24,9 +25,11 @@ def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathR
     for indices in found.paths:
         if len(indices) > 1 and session.static_holders.is_holder(indices[0]) and indices[1] in direct:
             continue  # the static itself is the better name for this path
-        root = best_root(session.roots, int(table.address_of(indices[0])))
-        if root is not None:
-            rows.append(PathRow(root_row(session, naming, root), steps(session, naming, indices)))
+        held = session.roots.rows_of(int(table.address_of(indices[0]))).tolist()
+        if held:
+            best, *further = [session.roots.root(row) for row in held[: None if limit is None else 1 + FURTHER_ROOTS]]
+            others = tuple(roots.row(root) for root in further)
+            rows.append(PathRow(roots.row(best), steps(session, naming, indices), others, len(held) - 1))
     result = PathResult(
         target=Address(table.address_of(target)),
         type=naming.type_of_index(target),

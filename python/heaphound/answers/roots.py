@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.naming import Naming
-from heaphound.answers.root_rows import root_row
+from heaphound.answers.root_rows import RootRows
 from heaphound.diagnose.holding import thread_of
 from heaphound.errors import UsageError
 from heaphound.results.answer import Answer
@@ -29,9 +29,10 @@ def roots(session: Session, kind: str | None = None, thread: int | None = None, 
         if thread not in {one.managed_id for one in session.threads}:
             raise UsageError(f"the process has no managed thread {thread}: `heaphound threads` lists them")
         rows = np.array([row for row in rows.tolist() if thread_of(session.threads, table.root(row)) == thread], dtype=np.int64)
+    found = RootRows(session, naming)
     shown = rows if limit is None else rows[:limit]
     result = RootsResult(
-        roots=tuple(root_row(session, naming, table.root(row)) for row in shown.tolist()),
+        roots=tuple(found.row(table.root(row)) for row in shown.tolist()),
         left_out=len(rows) - len(shown),
         kinds=tuple(_kinds(session, rows)),
     )

@@ -10,12 +10,10 @@ from heaphound.runtime.frame_roots import FrameReferences
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame
-from heaphound.runtime.stacks.frame_variables import FrameVariable, FrameVariables
+from heaphound.runtime.stacks.frame_variables import FrameVariable
 from heaphound.runtime.stacks.register_memory import REGISTERS_START, RegisterMemory
 from heaphound.runtime.values import Values
 from heaphound.session import Session
-
-_WORD = 8
 
 
 class VariableRows:
@@ -28,7 +26,6 @@ class VariableRows:
         self._naming = Naming(session)
         self._explicit = FrameReferences(session.runtime, session.code)
         self._values = Values(session.types, strings=strings)
-        self._variables = FrameVariables(self._memory, session.code.methods, session.stacks.debug_infos, session.il_maps)
 
     def rows(
         self, frame: Frame
@@ -37,7 +34,7 @@ class VariableRows:
         if isinstance(frame, ExplicitFrame):
             references, problem = self._references(frame, [])
             return None, None, references, problem
-        found = self._variables.of(frame)
+        found = self._session.frame_variables.of(frame)
         references, problem = self._references(frame, [*found.arguments, *found.locals])
         return self._rows(found.arguments), self._rows(found.locals), references, found.problem or problem
 
@@ -79,7 +76,7 @@ class VariableRows:
             found = self._found(frame)
         except (Unreadable, Malformed, LayoutError) as error:
             return None, f"its references cannot be told: {error}"
-        rows = [self._reference(item) for item in found if not any(_holds(variable, item) for variable in named)]
+        rows = [self._reference(item) for item in found if not any(variable.holds(item) for variable in named)]
         return tuple(row for row in rows if row is not None), None
 
     def _found(self, frame: Frame) -> list[Reference]:
@@ -105,17 +102,3 @@ class VariableRows:
             interior=item.interior,
             pinned=item.pinned,
         )
-
-
-def _holds(variable: FrameVariable, item: Reference) -> bool:
-    """Whether a reference is the value of a variable, or inside of it."""
-    place = variable.place
-    if place is None:
-        return False
-    if item.register is not None and item.offset is None:
-        return item.register in place.registers
-    if place.address is None or item.address is None:
-        return False
-    layout = variable.type.layout
-    size = layout.value_bytes if variable.type.element_type == ElementType.VALUE_TYPE and layout is not None else _WORD
-    return place.address <= item.address < place.address + size

@@ -13,6 +13,10 @@ class PathRow:
 
     root: RootRow
     path: tuple[PathStep, ...]
+    further_roots: tuple[RootRow, ...] = ()
+    """Other roots of the same first object, such as slots of stacks beside a static field; 10 of them, or all with all paths."""
+    further_root_count: int = 0
+    """All of them, also those that the limit left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,14 @@ class FrameRef:
     ip: Address
     sp: Address
     method: str | None
+    """With the generic arguments of the call where the frame tells them; of a Frame of the runtime the method that it stands for."""
+    kind: str = "managed"
+    """As `FrameRow.kind`: ``managed``, ``funclet``, or the class of the runtime's own Frame."""
+    il_offset: int | None = None
+    file: str | None = None
+    line: int | None = None
+    variable: str | None = None
+    """The argument or local that the slot belongs to, such as ``this`` or ``orders``; None where none does, or nothing names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,8 @@ class RootRow:
     declaring_type: str | None = None
     """Of a static field."""
     field: str | None = None
+    os_id: int | None = None
+    """Of the thread, for roots on a stack."""
 
 
 @dataclass(frozen=True, slots=True)

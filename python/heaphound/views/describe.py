@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from heaphound.address import Address
 from heaphound.results.analyze import FindingRoot, PathStep
 from heaphound.results.answer import Coverage, DumpFacts
-from heaphound.results.roots import RootRow
+from heaphound.results.roots import FrameRef, RootRow
 from heaphound.views.page import Block, Fact
 from heaphound.views.quantities import count, share, size
 
@@ -44,17 +44,37 @@ def root_words(root: FindingRoot | RootRow) -> str:
 
 def _stack_words(root: FindingRoot | RootRow) -> str:
     words = "stack" if root.thread is None else f"stack of thread {root.thread}"
-    method = root.method if isinstance(root, FindingRoot) else None if root.frame is None else root.frame.method
-    if method is not None:
-        words += f" in {method}"
-    if isinstance(root, RootRow):
-        if root.register is not None:
-            words += f" [{root.register}{'' if root.offset is None else f'{root.offset:+d}'}]"
-        elif root.address is not None:
-            words += f" at {root.address}"
-        if not root.exact:
-            words += " (a word that looks like a reference)"
-    return words
+    if not isinstance(root, RootRow):
+        return words if root.method is None else f"{words} in {root.method}"
+    if root.os_id is not None:
+        words += f" (os {root.os_id})"
+    if root.frame is not None:
+        words += f" in {_frame_words(root.frame)}"
+    elif root.exact:
+        words += ", held by native code of the runtime"
+    words += _slot_words(root)
+    return words if root.exact else f"{words} (a word that looks like a reference)"
+
+
+def _frame_words(frame: FrameRef) -> str:
+    """The method with its source line, else its IL offset; a Frame of the runtime in brackets."""
+    if frame.kind not in ("managed", "funclet"):
+        return f"[{frame.kind}{'' if frame.method is None else ': ' + frame.method}]"
+    words = f"{frame.method or 'code without a name'}{' [handler]' if frame.kind == 'funclet' else ''}"
+    if frame.file is not None:
+        words += f" at {frame.file}{'' if frame.line is None else f':{frame.line}'}"
+    return words if frame.il_offset is None else f"{words} IL {frame.il_offset:#x}"
+
+
+def _slot_words(root: RootRow) -> str:
+    """`, local orders in [rbp-0x18] at 0x7f...`: the variable where one is named, the register, the slot's address."""
+    variable = None if root.frame is None else root.frame.variable
+    words = "" if variable is None else f", {variable}"
+    if root.register is not None and root.offset is not None:
+        words += f" [{root.register}{'-' if root.offset < 0 else '+'}{abs(root.offset):#x}]"
+    elif root.register is not None:
+        words += f" {root.register}"
+    return words if root.address is None else f"{words} at {root.address}"
 
 
 def step_words(step: PathStep) -> str:

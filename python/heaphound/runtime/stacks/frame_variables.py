@@ -7,6 +7,7 @@ from heaphound.dump.memory import Memory
 from heaphound.errors import LayoutError, LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.element_types import ElementType
+from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.modules import Module
@@ -18,10 +19,16 @@ from heaphound.runtime.stacks.il_maps import ILMaps
 from heaphound.runtime.stacks.native_variables import NativeVariable
 from heaphound.runtime.stacks.variable_places import VariablePlace, place_of
 
+_WORD = 8
 VARIABLE_ERRORS = (Unreadable, Malformed, LayoutError)
 NO_DEBUG_INFORMATION = "the code has no debug information"
 NO_PLACE = "optimised away"
 NOT_LIVE = "not live at this point of the code"
+
+
+Declared = tuple[str | None, ResolvedType, bool | None]
+"""Name, type, and whether the name holds at the frame's IL offset."""
+Declaration = tuple[list[Declared], list[ResolvedType], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,19 @@ class FrameVariable:
     in_scope: bool | None
     place: VariablePlace | None
     missing: str | None = None
+
+    def holds(self, reference: Reference) -> bool:
+        """Whether a reference of the frame is the variable's value, or inside of it."""
+        place = self.place
+        if place is None:
+            return False
+        if reference.register is not None and reference.offset is None:
+            return reference.register in place.registers
+        if place.address is None or reference.address is None:
+            return False
+        layout = self.type.layout
+        size = layout.value_bytes if self.type.element_type == ElementType.VALUE_TYPE and layout is not None else _WORD
+        return place.address <= reference.address < place.address + size
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +77,18 @@ class FrameVariables:
         self._methods = methods
         self._debug_infos = debug_infos
         self._il_maps = il_maps
+        self._declarations: dict[tuple[str, int], Declaration | str] = {}
 
     def of(self, frame: ManagedFrame) -> Variables:
         """All arguments and locals. Raises nothing of the dump's: what cannot be told is in `problem`, or in the variable's `missing`."""
         method = frame.method
         if method is None:
             return Variables((), (), frame.code.problem or "its method is not known")
-        try:
-            arguments = self._arguments(method)
-        except VARIABLE_ERRORS as error:
-            return Variables((), (), f"its signature cannot be read: {error}")
-        problem: str | None = None
-        slots: Sequence[tuple[str | None, ResolvedType, bool | None]] = ()
-        try:
-            slots = self._locals(frame, method)
-        except VARIABLE_ERRORS as error:
-            problem = f"its locals cannot be told: {error}"
+        declared = self._declaration(frame, method)
+        if isinstance(declared, str):
+            return Variables((), (), declared)
+        arguments, types, problem = declared
+        slots = self._named(frame, method, types)
         places: tuple[NativeVariable, ...] | None = None
         missing = NO_DEBUG_INFORMATION
         try:
@@ -91,7 +107,7 @@ class FrameVariables:
         missing: str,
         index: int,
         arguments: int,
-        declared: tuple[str | None, ResolvedType, bool | None],
+        declared: Declared,
     ) -> FrameVariable:
         name, kind, in_scope = declared
         number = index if index < arguments else index - arguments
@@ -106,11 +122,29 @@ class FrameVariables:
         except VARIABLE_ERRORS as error:
             return FrameVariable(number, name, kind, in_scope, None, str(error))
 
-    def _arguments(self, method: Method) -> list[tuple[str | None, ResolvedType, bool | None]]:
+    def _declaration(self, frame: ManagedFrame, method: Method) -> Declaration | str:
+        """Names and types of arguments, types of locals, what of them cannot be told; a sentence where nothing can. Read once a method."""
+        key = (method.full_name, frame.code.start)
+        known = self._declarations.get(key)
+        if known is None:
+            known = self._declarations[key] = self._declare(method)
+        return known
+
+    def _declare(self, method: Method) -> Declaration | str:
+        try:
+            arguments = self._arguments(method)
+        except VARIABLE_ERRORS as error:
+            return f"its signature cannot be read: {error}"
+        try:
+            return arguments, self._locals(method), None
+        except VARIABLE_ERRORS as error:
+            return arguments, [], f"its locals cannot be told: {error}"
+
+    def _arguments(self, method: Method) -> list[Declared]:
         signature = self._methods.signature(method)
         module = self._methods.module_of(method)
         context = self._methods.arguments_of(method)
-        found: list[tuple[str | None, ResolvedType, bool | None]] = []
+        found: list[Declared] = []
         if signature.has_this and not signature.explicit_this:
             found.append(("this", self._this(method), None))
         names = _parameter_names(module, method)
@@ -129,8 +163,8 @@ class FrameVariables:
             return owner.resolved
         return ResolvedType(f"{owner.name}&", ElementType.BY_REFERENCE, None, element=owner.resolved)
 
-    def _locals(self, frame: ManagedFrame, method: Method) -> list[tuple[str | None, ResolvedType, bool | None]]:
-        """(name, type, whether the name holds here) of each local by its slot."""
+    def _locals(self, method: Method) -> list[ResolvedType]:
+        """The type of each local by its slot."""
         if not method.rid:
             return []  # made at run time: its locals were known to the compiler alone
         module = self._methods.module_of(method)
@@ -141,11 +175,13 @@ class FrameVariables:
         if not token:
             return []
         context = self._methods.arguments_of(method)
-        types = [self._resolve(node, module, context) for node in local_variables(module.metadata.standalone_signature(token & 0xFFFFFF))]
-        named = self._names(frame, method)
-        found = []
+        return [self._resolve(node, module, context) for node in local_variables(module.metadata.standalone_signature(token & 0xFFFFFF))]
+
+    def _named(self, frame: ManagedFrame, method: Method, types: Sequence[ResolvedType]) -> list[Declared]:
+        names = self._names(frame, method)
+        found: list[Declared] = []
         for slot, kind in enumerate(types):
-            name, in_scope = _name(named, slot)
+            name, in_scope = _name(names, slot)
             found.append((name, kind, in_scope))
         return found
 

@@ -8,6 +8,8 @@ from heaphound.views.describe import abridged, coverage_blocks, root_words, step
 from heaphound.views.page import Block, Fact, Line
 from heaphound.views.quantities import count, exact
 
+FURTHER_SHOWN = 3
+
 
 def page(answer: Answer[PathResult]) -> Iterator[Block]:
     """The target, then each path from its root downwards."""
@@ -33,6 +35,7 @@ def page(answer: Answer[PathResult]) -> Iterator[Block]:
 
 def _path(path: PathRow) -> Iterator[Block]:
     yield Line(root_words(path.root), "strong")
+    yield from _further(path)
     beginning, omitted, end = abridged(path.path)
     for step in beginning:
         yield Line(f"  -> {step.address} {step_words(step)}")
@@ -40,3 +43,16 @@ def _path(path: PathRow) -> Iterator[Block]:
         yield Line(f"  ... {count(omitted, 'more object')}: --json lists them all", "dim")
     for step in end:
         yield Line(f"  -> {step.address} {step_words(step)}")
+
+
+def _further(path: PathRow) -> Iterator[Block]:
+    """Other roots of the first object; a few, of different frames."""
+    shown: dict[object, str] = {}
+    for root in path.further_roots:
+        place = (root.kind, root.os_id, None if root.frame is None else root.frame.sp, root.address if root.frame is None else None)
+        shown.setdefault(place, root_words(root))
+    for words in list(shown.values())[:FURTHER_SHOWN]:
+        yield Line(f"  also {words}", "dim")
+    left = path.further_root_count - min(len(shown), FURTHER_SHOWN)
+    if left:
+        yield Line(f"  also {count(left, 'further root')}: --json lists them", "dim")
