@@ -213,12 +213,13 @@ def _compare_roots(
 def _oracle_root(session: Session, row: Row, registers: dict[tuple[int, str], dict[str, int]]) -> Key | None:
     """None for a byref into a stack, which the oracle takes for a root of what the slot there holds (its blind spot 19)."""
     in_register = row["address"] in (None, "0x0")  # where an inner frame saved the register, the oracle does not say
+    register = (row["register"] or "").lower()  # X19 on arm64
     if row["interior"]:
         known = registers.get((row["thread"], row["frame"]["sp"]), {}) if in_register else {}
-        value = known.get(row["register"]) if in_register else int(row["slot_value"], 16)
+        value = known.get(register) if in_register else int(row["slot_value"], 16)
         if value is not None and session.table.index_containing(value) is None:
             return None
-    return (row["frame"]["sp"], row["register"] if in_register else row["address"], row["object"], row["interior"], row["pinned"])
+    return (row["frame"]["sp"], register if in_register else row["address"], row["object"], row["interior"], row["pinned"])
 
 
 def _registers(session: Session) -> dict[tuple[int, str], dict[str, int]]:

@@ -5,6 +5,7 @@ that it has code for, also those that never ran.
 """
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from struct import unpack, unpack_from
@@ -83,6 +84,11 @@ class ReadyToRunImage:
         """Index of the RUNTIME_FUNCTION that begins at or last before an address; None before the first. Raises Malformed, Unreadable."""
         index = bisect_right(self._functions(), address - self._image.base) - 1
         return index if index >= 0 else None
+
+    def functions(self) -> Iterator[tuple[int, int]]:
+        """(begin, unwind data) of every RUNTIME_FUNCTION, ascending, as the image has them: relative to its base."""
+        begins = self._functions()
+        return zip(begins, self._unwind_data, strict=True)
 
     def is_delay_load_thunk(self, address: int) -> bool:
         """Whether the address lies among the thunks through which code calls methods that may not be prepared yet."""

@@ -1,10 +1,11 @@
 """HelperMethodFrame: the mark of a runtime helper that managed code called directly (6.0 to 9.0), and how to get back to that code.
 
-The helper saves only its own position (LazyMachState, src/coreclr/vm/amd64/gmscpu.h). Whoever walks the stack first unwinds the native
-frames up to managed code and stores the result; until then the fields are empty, and the image's call frame information serves.
+The helper saves only its own position (LazyMachState, gmscpu.h of src/coreclr/vm/amd64 and vm/arm64). Whoever walks the stack first unwinds
+the native frames up to managed code and stores the result; until then the fields are empty, and the image's call frame information serves.
 """
 
 from heaphound.dump.call_frames import NativeUnwinder
+from heaphound.dump.registers import Machine
 from heaphound.errors import LimitExceeded, Malformed
 from heaphound.limits import LIMITS
 from heaphound.runtime.internal_calls import internal_call
@@ -12,8 +13,11 @@ from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stacks.frame_code import FrameCodes
 from heaphound.runtime.stacks.registers import RegisterContext
+from heaphound.runtime.stacks.saved_registers import captured_slots
 
-_SAVED = ("R12", "R13", "R14", "R15", "Rbx", "Rbp")  # fields of CalleeSavedRegisters
+_IP_SP: dict[Machine, tuple[str, str]] = {"x64": ("Rip", "Rsp"), "arm64": ("Pc", "Sp")}  # fields of MachineState, and registers
+# The captured stack pointer is that inside of the capturing function, whose return address lies on top (LazyMachState::unwindLazyState).
+_RETURN_ADDRESS_BYTES: dict[Machine, int] = {"x64": 8, "arm64": 0}
 
 
 class HelperFrames:
@@ -22,6 +26,7 @@ class HelperFrames:
     def __init__(self, runtime: Runtime, codes: FrameCodes, methods: Methods, native: NativeUnwinder) -> None:
         self._memory = runtime.memory
         self._layout = runtime.layout
+        self._machine = runtime.core.machine
         self._codes = codes
         self._methods = methods
         self._native = native
@@ -36,41 +41,40 @@ class HelperFrames:
 
     def resume(self, address: int) -> RegisterContext:
         """Registers of the managed caller. Raises Unreadable, Malformed."""
-        memory, layout = self._memory, self._layout
-        state = address + layout.offset("HelperMethodFrame", "MachineState")
-        if memory.pointer(state + layout.offset("MachineState", "ReturnAddressPtr")):
-            return self._unwound(state)
-        return self._unwind(state)
+        state = address + self._layout.offset("HelperMethodFrame", "MachineState")
+        return self._unwound(state) if self._is_unwound(state) else self._unwind(state)
 
     def _unwound(self, state: int) -> RegisterContext:
         """The registers that the runtime found when it walked the stack: each by the slot it lies in, or its value alone."""
         memory, layout = self._memory, self._layout
-        pointers, copies = state + layout.offset("MachineState", "SavedAt"), state + layout.offset("MachineState", "Unwound")
-        values, saved_at = {}, {}
-        for field in _SAVED:
-            offset = layout.offset("CalleeSavedRegisters", field)
-            slot = memory.pointer(pointers + offset)
-            if slot:
-                saved_at[field.lower()] = slot
-            values[field.lower()] = memory.pointer(slot or copies + offset)
-        values["rip"] = memory.pointer(state + layout.offset("MachineState", "Rip"))
-        values["rsp"] = memory.pointer(state + layout.offset("MachineState", "Rsp"))
-        return RegisterContext("x64", values, saved_at)
+        pointers = captured_slots(layout, self._machine, state + layout.offset("MachineState", "SavedAt"))
+        copies = captured_slots(layout, self._machine, state + layout.offset("MachineState", "Unwound"))
+        slots = {name: memory.pointer(pointer) for name, pointer in pointers.items()}
+        values = {name: memory.pointer(slot or copies[name]) for name, slot in slots.items()}
+        ip, sp = (memory.pointer(state + layout.offset("MachineState", name)) for name in _IP_SP[self._machine])
+        return RegisterContext.at(self._machine, ip, sp, values, {name: slot for name, slot in slots.items() if slot})
+
+    def _is_unwound(self, state: int) -> bool:
+        memory, layout = self._memory, self._layout
+        if layout.has("MachineState", "IsValid"):
+            return memory.u32(state + layout.offset("MachineState", "IsValid")) != 0
+        return memory.pointer(state + layout.offset("MachineState", "ReturnAddressPtr")) != 0
 
     def _unwind(self, state: int) -> RegisterContext:
         memory, layout = self._memory, self._layout
-        capture = state + layout.offset("MachineState", "Capture")
-        saved_at = {field.lower(): capture + layout.offset("CalleeSavedRegisters", field) for field in _SAVED}
+        saved_at = captured_slots(layout, self._machine, state + layout.offset("MachineState", "Capture"))
         registers = {name: memory.pointer(slot) for name, slot in saved_at.items()}
-        registers["rip"] = memory.pointer(state + layout.offset("MachineState", "CaptureRip"))
-        # The captured stack pointer is inside the capturing function: its return address lies on top (LazyMachState::unwindLazyState).
-        registers["rsp"] = memory.pointer(state + layout.offset("MachineState", "CaptureRsp")) + 8
+        ip_name, sp_name = _IP_SP[self._machine]
+        registers[ip_name.lower()] = memory.pointer(state + layout.offset("MachineState", f"Capture{ip_name}"))
+        captured_sp = memory.pointer(state + layout.offset("MachineState", f"Capture{sp_name}"))
+        registers[sp_name.lower()] = captured_sp + _RETURN_ADDRESS_BYTES[self._machine]
         for _ in range(LIMITS.native_frames):
             caller = self._native.caller(registers, active=False)
             if caller is None:
                 raise Malformed("the native frames below a runtime helper end where a thread begins, and not in managed code")
             registers |= caller.values
             saved_at |= {name: slot for name, slot in caller.saved_at.items() if name in saved_at}
-            if self._codes.is_managed(registers["rip"]):
-                return RegisterContext("x64", registers, saved_at)
+            ip, sp = registers[ip_name.lower()], registers[sp_name.lower()]
+            if self._codes.is_managed(ip):
+                return RegisterContext.at(self._machine, ip, sp, registers, saved_at)
         raise LimitExceeded(f"more than {LIMITS.native_frames} native frames between a runtime helper and managed code")
