@@ -77,7 +77,6 @@ UNGUARDED = {
         "MethodDescChunk.Count",
         "Module.*",
         "PEImage.*ImageLayout",
-        "ParamTypeDesc.TypeArg",
         "RangeSectionFragment.*",
         "RangeSectionMap.TopLevelData",
         "StubPrecodeData.*",
