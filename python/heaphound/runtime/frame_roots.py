@@ -6,9 +6,11 @@ from heaphound.errors import LimitExceeded, Malformed
 from heaphound.limits import LIMITS
 from heaphound.runtime.arguments.caller_stack import caller_references
 from heaphound.runtime.arguments.gc_ref_map import INTERIOR, REFERENCE, VARIABLE_ARGUMENTS, decode_map, find_map
+from heaphound.runtime.arguments.hijacked_return import returned_references
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.explicit_frames import returns_to_caller
 from heaphound.runtime.stacks.frame import ExplicitFrame
 from heaphound.runtime.threads import NO_FRAME, Thread
 
@@ -64,7 +66,17 @@ class FrameReferences:
             return self._helper_arguments(frame, frame.transition_block)
         if kind in _CELLS and frame.transition_block:
             return self._by_map(frame, frame.transition_block)
+        if kind == "HijackFrame":
+            return self._returned(frame)
         raise Malformed(f"the arguments that a {kind} protects cannot be told")
+
+    def _returned(self, frame: ExplicitFrame) -> list[Reference]:
+        """Since 10.0 nothing: the registers belong to the frame of the caller."""
+        if returns_to_caller(self._layout):
+            return []
+        if not self._layout.has_contract("HijackedReturn"):
+            raise Malformed("what a HijackFrame protects is not known of this runtime")
+        return returned_references(self._memory, self._layout, self._locator.methods, frame)
 
     def _arguments(self, method_desc: int, block: int) -> list[Reference]:
         """As of TransitionFrame::PromoteCallerStack: nothing where no method is called yet."""

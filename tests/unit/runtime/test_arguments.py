@@ -10,13 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
+from heaphound.runtime.arguments import hijacked_return
 from heaphound.runtime.arguments.gc_ref_map import decode_map, find_map
+from heaphound.runtime.arguments.hijacked_return import returned_references
 from heaphound.runtime.arguments.leaves import Leaf
 from heaphound.runtime.arguments.places import ArgumentKind, Piece
 from heaphound.runtime.arguments.system_v import SystemVArguments, eightbytes
 from heaphound.runtime.element_types import ElementType
+from heaphound.runtime.methods import Methods
 from heaphound.runtime.ready_to_run import ReadyToRunImage
+from heaphound.runtime.stacks.frame import ExplicitFrame
+from heaphound.runtime.stacks.registers import RegisterContext
 from tests.unit.runtime.gc_ref_map_writer import encode_map
+from tests.unit.runtime.toy_process import ToyProcess
 from tests.unit.runtime.written_memory import written_memory
 
 STACK = 104  # size of a TransitionBlock: the stack arguments follow
@@ -132,3 +138,57 @@ def test_import_sections_are_counted() -> None:
     _, memory = written_memory()
     with pytest.raises(LimitExceeded):
         find_map(memory, image_with(bytes(20 * 5000)), 0x102000)
+
+
+TEXT = ArgumentKind("System.String", ElementType.STRING, 8, (Leaf(0, ElementType.STRING, 8),))
+BY_REFERENCE = ArgumentKind("System.Object&", ElementType.BY_REFERENCE, 8, (Leaf(0, ElementType.BY_REFERENCE, 8),))
+TWO = struct((0, ElementType.OBJECT, 8), (8, ElementType.STRING, 8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "registers"),
+    [
+        (TEXT, [(0, False)]),
+        (BY_REFERENCE, [(0, True)]),
+        (INTEGER, []),
+        (VOID, []),
+        (TWO, [(0, False), (1, False)]),
+        (PAIR, [(0, False)]),
+        (MIXED, [(0, False)]),
+        (LARGE, []),
+    ],
+)
+def test_registers_of_a_diverted_return(monkeypatch: pytest.MonkeyPatch, kind: ArgumentKind, registers: list[tuple[int, bool]]) -> None:
+    """The thread's fields are found by what they hold; a struct with a double first has its reference in the first general register."""
+    toy = ToyProcess("9.0")
+    ip, slot, method_desc = 0x7F00_0000_1234, 0x7FFC_0000_1000, 0x7F00_0000_5000
+    returned = toy.words(0x5000, 0x6008, *[0] * 8)
+    thread = toy.words(*[7] * 30, ip, slot, method_desc, *[0] * 8)
+    frame = toy.allocate(48)
+    toy.put(frame + toy.layout.offset("HijackFrame", "Thread"), thread)
+    toy.put(frame + toy.layout.offset("HijackFrame", "HijackArgsPtr"), returned)
+    hijack = ExplicitFrame(frame, "HijackFrame", ip, RegisterContext.at("x64", ip, slot + 8, {}, {}))
+    asked: list[int] = []
+    signature = SimpleNamespace(returns=kind)
+    methods = SimpleNamespace(
+        method=lambda address: asked.append(address) or SimpleNamespace(),
+        signature=lambda _method: signature,
+        arguments_of=lambda _method: ((), ()),
+        module_of=lambda _method: None,
+        types=SimpleNamespace(signatures=SimpleNamespace(resolve=lambda node, *_context: node)),
+    )
+    monkeypatch.setattr(hijacked_return, "argument_kind", lambda resolved: resolved)
+    runtime = toy.runtime()
+    found = returned_references(runtime.memory, runtime.layout, cast(Methods, methods), hijack)
+    assert asked == [method_desc]
+    assert [(one.address, one.interior) for one in found] == [(returned + 8 * register, interior) for register, interior in registers]
+
+
+def test_a_thread_that_does_not_know_whose_return_was_diverted() -> None:
+    toy = ToyProcess("8.0")
+    frame = toy.allocate(48)
+    toy.put(frame + toy.layout.offset("HijackFrame", "Thread"), toy.words(*[7] * 30))
+    hijack = ExplicitFrame(frame, "HijackFrame", 1, RegisterContext.at("x64", 1, 8, {}, {}))
+    runtime = toy.runtime()
+    with pytest.raises(Malformed, match="does not know"):
+        returned_references(runtime.memory, runtime.layout, cast(Methods, SimpleNamespace(method=int)), hijack)

@@ -4,7 +4,10 @@ Sources: src/coreclr/vm/frames.h, amd64/cgenamd64.cpp and arm64/stubs.cpp (Updat
 docs/design/datacontracts/StackWalk.md.
 """
 
+from dataclasses import replace
+
 from heaphound.errors import LayoutError, Malformed, Unreadable
+from heaphound.layouts.schema import Layout
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.methods import Method
 from heaphound.runtime.runtime import Runtime
@@ -19,10 +22,15 @@ from heaphound.runtime.stacks.frame_types import (
 )
 from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.platform_context import read_context, with_context_pointers
-from heaphound.runtime.stacks.registers import FRAME_POINTER, RegisterContext
+from heaphound.runtime.stacks.registers import FRAME_POINTER, RETURN_REGISTERS, RegisterContext
 from heaphound.runtime.stacks.saved_registers import saved_slots
 
 _DATUM_IS_TARGET, _DATUM_MARKS = 1, 6  # InlinedCallFrame.m_Datum: an address of native code; a call of the exception handling itself
+
+
+def returns_to_caller(layout: Layout) -> bool:
+    """Whether the registers of a hijacked return belong to the caller's frame, and not to the HijackFrame."""
+    return layout.has_contract("HijackedReturn") and layout.contract("HijackedReturn") == "caller"
 
 
 class ExplicitFrames:
@@ -113,14 +121,23 @@ class ExplicitFrames:
         )
 
     def _hijack(self, address: int) -> RegisterContext:
-        """Registers after the return that was diverted into the runtime: the Frame has the return address that was overwritten."""
+        """Registers after the return that was diverted into the runtime: the Frame has the return address that was overwritten.
+
+        Since 10.0 the caller's GcInfo tells what the returned registers hold, so that they are part of its frame.
+        """
         memory, layout = self._memory, self._layout
         arguments = memory.pointer(address + layout.offset("HijackFrame", "HijackArgsPtr"))
-        return self._saved(
+        caller = self._saved(
             arguments + layout.offset("HijackArgs", "CalleeSavedRegisters"),
             address + layout.offset("HijackFrame", "ReturnAddress"),
             arguments + layout.size("HijackArgs"),
         )
+        if not returns_to_caller(layout):
+            return caller
+        first = arguments + layout.offset("HijackArgs", "ReturnValue")
+        where = {name: first + 8 * index for index, name in enumerate(RETURN_REGISTERS[self._machine])}
+        values = {name: memory.pointer(slot) for name, slot in where.items()}
+        return replace(caller, values={**caller.values, **values}, saved_at={**caller.saved_at, **where})
 
     def _saved(self, registers: int, return_address: int, sp: int) -> RegisterContext:
         where = saved_slots(self._layout, self._machine, registers)

@@ -17,7 +17,7 @@ from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stacks.debug_infos import DebugInfos
 from heaphound.runtime.stacks.exact_methods import ExactMethods
 from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
-from heaphound.runtime.stacks.explicit_frames import ExplicitFrames
+from heaphound.runtime.stacks.explicit_frames import ExplicitFrames, returns_to_caller
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.frame_code import FrameCodes
 from heaphound.runtime.stacks.frame_types import CONTEXT_POINTER
@@ -130,7 +130,8 @@ class _Walk:
         self._advance()
         if frame.resume is not None:
             self._context = frame.resume
-            self._active = frame.frame_type in CONTEXT_POINTER or frame.frame_type in _TORN[:1]
+            hijacked = frame.frame_type == "HijackFrame" and returns_to_caller(self._walker.runtime.layout)
+            self._active = hijacked or frame.frame_type in CONTEXT_POINTER or frame.frame_type in _TORN[:1]
             self._interrupted = frame.frame_type in _TORN
         return frame
 
