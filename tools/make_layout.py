@@ -45,9 +45,16 @@ def layout_text(raw: dict[str, Any]) -> str:
     table = raw["dac_table"]
     parts.append(
         f' "dac_table": {{\n  "entries": {table["entries"]},\n  "holds": {json.dumps(table["holds"])},\n'
-        f'  "globals": {{\n{entries(table["globals"], "   ")}\n  }}\n }}'
+        f'  "globals": {{\n{entries(table["globals"], "   ")}\n  }}{_moved(table)}\n }}'
     )
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _moved(table: dict[str, Any]) -> str:
+    if "moved" not in table:
+        return ""
+    rows = ",\n".join(f"   {json.dumps(index)}: {json.dumps(places)}" for index, places in table["moved"].items())
+    return f',\n  "moved": {{\n{rows}\n  }}'
 
 
 def draft(raw: dict[str, Any], found: FoundRuntime, descriptor: Descriptor, table: list[int]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from heaphound.runtime.dac_table_search import find_dac_table, searchable
 from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
-from heaphound.runtime.vtables import vtable_addresses
+from heaphound.runtime.vtables import first_vtable, vtable_addresses
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[
         table = read_dac_table(core, address, shape.entry_count, shape.entry_bytes, found.module.base)
     except Unreadable as error:
         raise LayoutError(f"{core.path}: g_dacTable of {found.module.path} cannot be read: {error}") from error
-    addresses = {name: table[index] + added for name, (index, added) in shape.globals.items() if table[index]}
+    places = shape.places(first_vtable(found.module, table))
+    addresses = {name: table[index] + added for name, (index, added) in places.items() if table[index]}
     addresses |= vtable_addresses(found.module, table, source.layout)
     return source.layout.with_globals(addresses, "layout file"), table
 

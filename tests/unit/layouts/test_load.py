@@ -16,12 +16,60 @@ from heaphound.layouts.schema import Field, TypeLayout
 VERSIONS = ["3.0", "3.1", "6.0", "8.0", "9.0", "10.0"]
 
 
-def text_of(version: str) -> str:
-    return resources.files("heaphound.layouts").joinpath("data", f"coreclr-{version}-x64.json").read_text(encoding="utf-8")
+ARM64_VERSIONS = ["8.0"]
+
+
+def text_of(version: str, architecture: str = "x64") -> str:
+    return resources.files("heaphound.layouts").joinpath("data", f"coreclr-{version}-{architecture}.json").read_text(encoding="utf-8")
 
 
 def test_every_supported_version_is_listed_in_order() -> None:
     assert supported_versions() == VERSIONS
+    assert supported_versions("arm64") == ARM64_VERSIONS
+
+
+@pytest.mark.parametrize("version", ARM64_VERSIONS)
+def test_a_file_of_another_machine_states_only_what_differs(version: str) -> None:
+    raw = json.loads(text_of(version, "arm64"))
+    below = json.loads(text_of(version))
+    found, other = layout_file(f"{version}.30", "arm64", None), layout_file(f"{version}.30", "x64", None)
+    assert raw["differs_from"] == f"coreclr-{version}-x64.json"
+    for name, fields in raw["types"].items():
+        assert fields is None or all(below["types"].get(name, {}).get(field) != offset for field, offset in fields.items()), name
+    assert found.layout.offset("MethodTable", "BaseSize") == other.layout.offset("MethodTable", "BaseSize")
+    assert found.layout.size("RuntimeFunction") == 8
+    assert not found.layout.has("RuntimeFunction", "EndAddress")
+    assert found.layout.offset("Module", "LoaderAllocator") == other.layout.offset("Module", "LoaderAllocator") + 8
+    assert found.origin != other.origin
+
+
+@pytest.mark.parametrize("named", ["coreclr-8.0-arm64.json", "nothing.json", 8])
+def test_a_file_that_differs_from_no_other_file_is_refused(named: object) -> None:
+    text = json.dumps({"differs_from": named, "types": {}})
+    with pytest.raises(LayoutError, match="no other layout file"):
+        parse_layout_file(text, "coreclr-8.0-arm64.json", lambda _: text)
+    with pytest.raises(LayoutError, match="no other layout file"):
+        parse_layout_file(json.dumps({"differs_from": "coreclr-8.0-x64.json"}), "coreclr-8.0-arm64.json")
+
+
+def test_two_files_cannot_each_differ_from_the_other() -> None:
+    texts = {
+        f"coreclr-8.0-{machine}.json": json.dumps({"differs_from": f"coreclr-8.0-{other}.json"})
+        for machine, other in (("x64", "arm64"), ("arm64", "x64"))
+    }
+    with pytest.raises(LayoutError, match="no other layout file"):
+        parse_layout_file(texts["coreclr-8.0-arm64.json"], "coreclr-8.0-arm64.json", lambda name: texts[name])
+
+
+def test_globals_move_where_a_patch_has_a_variable_more() -> None:
+    """g_dacTable of 8.0.4 has 96 entries in front of its vtables, that of 8.0.31 has 97."""
+    table = layout_file("8.0.31", "x64", None).dac_table
+    assert table.places(96) == table.places(None) == dict(table.globals)
+    assert {name: place[0] - table.globals[name][0] for name, place in table.places(97).items() if place != table.globals[name]} == {
+        "FCallMethods": 1,
+        "SyncBlockCache": 1,
+        "SyncTableEntries": 1,
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -47,11 +95,11 @@ def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
     assert places == [1072, 1072, 1080, 1080]
 
 
-@pytest.mark.parametrize(("version", "architecture"), [("7.0.20", "x64"), ("9.0.1", "arm64"), ("11.0.0", "x64"), ("9.1.0", "x64")])
+@pytest.mark.parametrize(("version", "architecture"), [("7.0.20", "x64"), ("7.0.20", "arm64"), ("11.0.0", "x64"), ("9.1.0", "x64")])
 def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, architecture: str) -> None:
     with pytest.raises(UnsupportedRuntime) as error:
         layout_file(version, architecture, "0123abcd")
-    for part in (version, architecture, "0123abcd", "3.0, 3.1, 6.0, 8.0, 9.0, 10.0", "CONTRIBUTING.md"):
+    for part in (version, architecture, "0123abcd", "3.0, 3.1, 6.0, 8.0, 9.0, 10.0 on x64; 8.0 on arm64", "CONTRIBUTING.md"):
         assert part in str(error.value)
 
 
@@ -113,6 +161,8 @@ def broken(change: Callable[[dict[str, Any]], object]) -> str:
         (lambda raw: raw["dac_table"].update(holds="u16"), "u16"),
         (lambda raw: raw["dac_table"]["globals"].update(Far=4000), "Far"),
         (lambda raw: raw["dac_table"].pop("entries"), "entries"),
+        (lambda raw: raw["dac_table"].update(moved={"x": {}}), "moved"),
+        (lambda raw: raw["dac_table"].update(moved={"97": {"Far": 4000}}), "Far"),
     ],
 )
 def test_a_file_with_a_wrong_entry_is_refused_by_name(change: Callable[[dict[str, Any]], object], named: str) -> None:
