@@ -2,19 +2,17 @@
 
 A pointer to a method is mostly a pointer to its precode, also long after the method was compiled. Sources: src/coreclr/vm/amd64/cgencpu.h,
 vm/precode.h, vm/callcounting.h and amd64 stub sources of 6.0 to 10.0: until 6.0 a stub carries its data in the instructions ("inline"),
-since 7.0 in a page at a fixed distance ("data-page") that the instructions address relative to themselves.
+since 7.0 in a page at a fixed distance ("data-page") that the instructions address relative to themselves. Those of arm64 are in
+`precode_arm64`.
 """
 
-from dataclasses import dataclass
 from struct import unpack_from
-from typing import Literal
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import Unreadable
 from heaphound.layouts.schema import Layout
-
-StubKind = Literal["precode", "jump", "call-counting", "shuffle-thunk", "virtual-call", "native-entry"]
-"""What a stub is for; "native-entry": by which native code calls a delegate or an UnmanagedCallersOnly method (UMEntryThunk)."""
+from heaphound.runtime.precode_arm64 import ARM64_PRECODES, decode_arm64_stub
+from heaphound.runtime.stub_code import StubCode
 
 _STUB_BYTES = 40  # the longest pattern below
 _FIXUP_BYTES = 8
@@ -24,18 +22,10 @@ _THIS_POINTER_RETURN_BUFFER = bytes.fromhex("90488bc7488bfe488bf090e9")  # ThisP
 _SHUFFLE_START = bytes.fromhex("488bc44989fb")  # mov rax, rsp; mov r11, rdi (the delegate)
 
 
-@dataclass(frozen=True, slots=True)
-class StubCode:
-    """What the instructions of a stub say. At most one of `method_desc` and `target` is not None."""
-
-    kind: StubKind
-    method_desc: int | None = None
-    target: int | None = None
-    """Address that the stub jumps to."""
-
-
 def decode_stub(memory: Memory, layout: Layout, address: int) -> StubCode | None:
     """The stub at `address`; None when its instructions are none of those known. Raises Unreadable when data that they name is missing."""
+    if layout.contract("Precodes") in ARM64_PRECODES:
+        return decode_arm64_stub(memory, layout, address)
     present = memory.image.readable_bytes(address, _STUB_BYTES) if 0 <= address < 1 << 64 else 0
     if present < _FIXUP_BYTES:
         return None

@@ -11,9 +11,9 @@ from heaphound.dump.memory import Memory
 from heaphound.errors import LimitExceeded, Malformed
 from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
+from heaphound.runtime.runtime_functions import piece_bytes
 
 _LAST_SPECIAL_KEY = 1  # 0 empty, 1 deleted
-_FRAGMENT_BYTES = 12  # RUNTIME_FUNCTION of x64: begin, end and unwind RVA
 
 
 class PreparedCode:
@@ -48,16 +48,25 @@ class PreparedCode:
         info = self._info(module)
         table = memory.pointer(info + layout.offset("ReadyToRunInfo", "RuntimeFunctions")) if info else 0
         low, high = 0, memory.u32(info + layout.offset("ReadyToRunInfo", "NumRuntimeFunctions")) if table else 0
+        size, begins = layout.size("RuntimeFunction"), layout.offset("RuntimeFunction", "BeginAddress")
         while low < high:
             middle = (low + high) // 2
-            if base + memory.u32(table + _FRAGMENT_BYTES * middle) <= address:
+            if base + memory.u32(table + size * middle + begins) <= address:
                 low = middle + 1
             else:
                 high = middle
         if low == 0:
             return None
-        begin = base + memory.u32(table + _FRAGMENT_BYTES * (low - 1))
-        return begin if address < base + memory.u32(table + _FRAGMENT_BYTES * (low - 1) + 4) else None
+        begin = base + memory.u32(table + size * (low - 1) + begins)
+        return begin if address < self._fragment_end(base, table + size * (low - 1), begin) else None
+
+    def _fragment_end(self, base: int, function: int, begin: int) -> int:
+        """Where the code of a RUNTIME_FUNCTION ends: x64 stores it, on arm64 its unwind data say how long it is."""
+        memory, layout = self._memory, self._layout
+        if layout.has("RuntimeFunction", "EndAddress"):
+            return base + memory.u32(function + layout.offset("RuntimeFunction", "EndAddress"))
+        unwind_data = memory.u32(function + layout.offset("RuntimeFunction", "UnwindData"))
+        return begin + piece_bytes(unwind_data, lambda rva, count: memory.bytes(base + rva, count))
 
     def _info(self, module: int) -> int:
         """The ReadyToRunInfo with the tables: of a component of a composite image the composite's. 0 for a module of IL alone.

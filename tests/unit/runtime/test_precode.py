@@ -6,7 +6,8 @@ import pytest
 
 from heaphound.layouts.load import layout_file
 from heaphound.layouts.schema import Layout
-from heaphound.runtime.precode import StubCode, decode_stub
+from heaphound.runtime.precode import decode_stub
+from heaphound.runtime.stub_code import StubCode
 from tests.unit.runtime.written_memory import written_memory
 
 AT, PAGE, METHOD_DESC, TARGET = 0x7F0000010000, 0x4000, 0x7F00AA00BB10, 0x7F00CC00DD00

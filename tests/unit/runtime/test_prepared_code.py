@@ -65,6 +65,23 @@ def test_what_lies_before_an_address(offset: int, entry: int | None, fragment: i
     assert code.fragment_start(MODULE, BASE, BASE + offset) == (None if fragment is None else BASE + fragment)
 
 
+def test_on_arm64_the_unwind_data_say_where_code_ends() -> None:
+    """Packed in the entry (length in words from bit 2 on), or the first word of an .xdata record of the image."""
+    image, memory = written_memory()
+    layout = layout_file("8.0.31", "arm64", None).layout
+    image.write(MODULE, bytes(2048))
+    image.words(MODULE + layout.offset("Module", "ReadyToRunInfo"), INFO)
+    image.write(INFO, bytes(1024))
+    image.words(INFO + layout.offset("ReadyToRunInfo", "Module"), MODULE)
+    image.words(INFO + layout.offset("ReadyToRunInfo", "RuntimeFunctions"), TABLE)
+    image.words(INFO + layout.offset("ReadyToRunInfo", "NumRuntimeFunctions"), 2)
+    image.write(TABLE, pack("<IIII", 0x1000, 0x10 << 2 | 1, 0x1060, 0x2000))
+    image.write(BASE + 0x2000, pack("<I", 0x10))
+    code = PreparedCode(memory, layout)
+    found = {offset: code.fragment_start(MODULE, BASE, BASE + offset) for offset in (0xFFC, 0x1000, 0x103C, 0x1040, 0x109C, 0x10A0)}
+    assert found == {0xFFC: None, 0x1000: BASE + 0x1000, 0x103C: BASE + 0x1000, 0x1040: None, 0x109C: BASE + 0x1060, 0x10A0: None}
+
+
 def test_a_module_without_native_code() -> None:
     image, code = prepared("8.0.0")
     image.write(MODULE, bytes(2048))
