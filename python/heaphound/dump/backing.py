@@ -124,7 +124,18 @@ def _jobs(core: Core) -> list[_Job]:
     # What a program maps of its own file as data goes with its image, by whose build-id it is checked.
     jobs = [_Job(core, module.path, module, [*module.mappings, *others.pop(module.path, ())], resident, writable) for module in modules]
     jobs.extend(_Job(core, path, None, mappings, resident, writable) for path, mappings in others.items())
-    return [job for job in jobs if not all(resident.covers(mapping.start, mapping.end) for mapping in job.mappings)]
+    return [job for job in jobs if _lacks_bytes(job)]
+
+
+def _lacks_bytes(job: _Job) -> bool:
+    """Whether the core lacks bytes of the mappings; the gaps between an image's segments hold none."""
+    if job.module is None or job.module.headers is None:
+        return not all(job.resident.covers(mapping.start, mapping.end) for mapping in job.mappings)
+    pages = Ranges(job.module.headers.file_pages(job.module.base))
+    of_image = set(job.module.mappings)
+    spans = [part for mapping in of_image for part in pages.within(mapping.start, mapping.end)]
+    spans += [(mapping.start, mapping.end) for mapping in job.mappings if mapping not in of_image]
+    return not all(job.resident.covers(start, end) for start, end in spans)
 
 
 def _attach(job: _Job, image: Image, file: DiskFile) -> tuple[Image, AttachedFile]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heaphound.dump.elf_image import read_headers
 from heaphound.dump.glibc import find_arena_heaps
 from heaphound.dump.memory import Memory
 from heaphound.dump.notes import NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, MappedFile
-from heaphound.dump.ranges import resident_ranges
+from heaphound.dump.ranges import Ranges, resident_ranges
+from heaphound.errors import Malformed, Unreadable
 
 if TYPE_CHECKING:
     from heaphound._core import Image
@@ -60,8 +62,9 @@ def _createdump_mode(image: Image, files: Sequence[MappedFile], stack_pointers: 
     if not mappings:
         return None, "no libcoreclr.so is mapped, so its mode does not show"
     resident = resident_ranges(image)
-    size = sum(file.end - file.start for file in mappings)
-    present = sum(resident.overlap(file.start, file.end) for file in mappings)
+    parts = _readable_parts(image, mappings)
+    size = sum(end - start for start, end in parts)
+    present = sum(resident.overlap(start, end) for start, end in parts)
     if present == size:
         return "full", "all mapped bytes of libcoreclr.so are there"
     found = f"of libcoreclr.so {present} of {size} bytes are there"
@@ -74,3 +77,17 @@ def _createdump_mode(image: Image, files: Sequence[MappedFile], stack_pointers: 
     if whole == len(heaps):
         return "heap", f"{found}, and all of malloc's {len(heaps)} arena heaps"
     return "mini", f"{found}, and {whole} of malloc's {len(heaps)} arena heaps"
+
+
+def _readable_parts(image: Image, mappings: Sequence[MappedFile]) -> list[tuple[int, int]]:
+    """The mappings without the gaps between segments, which no process can read; as they are where the headers do not tell."""
+    base, memory = mappings[0].start, Memory(image)
+    try:
+        headers = read_headers(lambda offset, size: memory.bytes(base + offset, size), f"{base:#x}")
+    except (Unreadable, Malformed):
+        headers = None
+    whole = [(file.start, file.end) for file in mappings]
+    if headers is None:
+        return whole
+    pages = Ranges(headers.file_pages(base))
+    return [part for start, end in whole for part in pages.within(start, end)] or whole

@@ -103,7 +103,7 @@ def _inline(code: _Instructions, layout: Layout) -> StubCode | None:
 
 def _fixup_method_desc(code: _Instructions, layout: Layout) -> int:
     """A chunk of FixupPrecodes ends with the address of the first MethodDesc; each knows its place and its MethodDesc's."""
-    method_index, precode_index = code.words[3] & 0xFF, code.words[3] >> 8 & 0xFF
+    method_index, precode_index = code.words[3] >> 16 & 0xFF, code.words[3] >> 24
     base = code.memory.pointer(code.address + (precode_index + 1) * _FIXUP_BYTES)
     return base + method_index * layout.constant("MethodDescAlignment")
 

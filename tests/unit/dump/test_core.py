@@ -60,6 +60,15 @@ def test_createdump_modes(tmp_path: Path) -> None:
     assert written(1, range(1)) == "createdump (mini)"
 
 
+def test_gaps_between_segments_are_no_lacking_bytes(tmp_path: Path) -> None:
+    """The loader maps the whole span of an image from its file and takes all rights from the gaps; arm64 links segments 64 KB apart."""
+    path = "/usr/share/dotnet/libcoreclr.so"
+    writer = DumpWriter().process(1).auxv(phdr=1).library(path, 0x7F0000000000, g_dacTable=0x1000)
+    end = max(stop for _, stop, _, name in writer.files if name == path)
+    writer.files.append((end, end + 0x10000, 1, path))
+    assert open_core(writer.thread(1).write(tmp_path / "core")).kind == "createdump (full)"
+
+
 def test_program_headers_past_65534(tmp_path: Path) -> None:
     core = open_core(DumpWriter(extended_count=True).segment(0x1000, b"abcd").thread(5).write(tmp_path / "core"))
     assert core.memory.bytes(0x1000, 4) == b"abcd"

@@ -66,7 +66,7 @@ def test_inline_fixup_precodes_name_their_method_by_their_place() -> None:
     """Two of a chunk of three: MethodDescs 5 and 4 words of 8 bytes from the address behind the chunk."""
     image, memory = written_memory()
     precode = words(0x1000000C, load(11, 12), branch(11))
-    chunk = b"".join(precode + pack("<BBHQ", method, place, 0, TARGET) for method, place in ((5, 2), (4, 1), (0, 0)))
+    chunk = b"".join(precode + pack("<HBBQ", 0, method, place, TARGET) for method, place in ((5, 2), (4, 1), (0, 0)))
     image.write(AT, chunk + pack("<Q", METHOD_DESC) + bytes(64))
     assert decode_stub(memory, INLINE, AT) == StubCode("precode", method_desc=METHOD_DESC + 40)
     assert decode_stub(memory, INLINE, AT + 24) == StubCode("precode", method_desc=METHOD_DESC + 32)
