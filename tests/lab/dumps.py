@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tests.lab.cache import cache_directory, locked
-from tests.lab.emulated import emulated, free_port, write_emulated_core
+from tests.lab.emulated import WITHOUT_ACTIVATION, emulated, free_port, passing_signals, write_emulated_core
 from tests.lab.gdb_remote import GdbRemote
 from tests.lab.musl import install_starter, is_musl, musl_environment
 from tests.lab.redis import redis_server
@@ -134,11 +134,11 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
 def _record_emulated(recipe: Recipe, core: Path, command: list[str], environment: dict[str, str], stderr: BinaryIO) -> dict[str, Any]:
     if recipe.mode != "full":
         raise LabError(f"{recipe.name}: a process under an emulator can be dumped in full only")
-    port = free_port()
+    port, environment = free_port(), {**environment, **WITHOUT_ACTIVATION}
     with _killed_at_end(emulated(command, port), environment, stderr) as process, GdbRemote(port) as gdb:
-        gdb.resume()
-        facts = _wait_until_ready(process, recipe, Path(stderr.name))
-        write_emulated_core(gdb, process.pid, core)
+        with passing_signals(gdb, process.pid) as stop:
+            facts = _wait_until_ready(process, recipe, Path(stderr.name))
+            write_emulated_core(gdb, stop, process.pid, core)
     return facts
 
 

@@ -12,7 +12,10 @@ import signal
 import socket
 import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.lab.gdb_remote import GdbRemote
@@ -22,11 +25,14 @@ from tests.lab.runtimes import LabError
 SYSROOT = Path("/usr/aarch64-linux-gnu")  # Debian: libc6-arm64-cross, libstdc++6-arm64-cross
 NT_PRSTATUS, NT_FPREGSET = 1, 2
 EM_AARCH64 = 183
-SECONDS_TO_SETTLE = 3  # until the runtime's own threads sleep too
+# The runtime suspends threads by sending many a signal at once, and qemu's gdb server mixes up the answers to two that come together
+# (clrconfignames.h, INTERNAL_ThreadSuspendInjection; COMPlus_ before .NET 6).
+WITHOUT_ACTIVATION = {f"{prefix}_INTERNAL_ThreadSuspendInjection": "0" for prefix in ("DOTNET", "COMPlus")}
+SECONDS_TO_SETTLE = 1.5  # until the runtime's own threads sleep too; a thread that compiles methods again ends after 4 s without work
 _OPENAT, _READ, _AT_FDCWD = 56, 63, (1 << 64) - 100
 _SVC = bytes.fromhex("010000d4")
 _MAPS_CHUNK = 1 << 14
-_STOP = signal.SIGSYS  # neither the runtime nor qemu handles it, so the gdb server sees it first
+_STOP, _STOP_NUMBER = signal.SIGSYS, "0c"  # the runtime has no use for it; and its number in gdb's protocol (include/gdb/signals.def)
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_emulated_core(gdb: GdbRemote, process_id: int, path: Path) -> None:
+@contextmanager
+def passing_signals(gdb: GdbRemote, process_id: int) -> Iterator[Callable[[], str]]:
+    """Let the process run, with its signals (hardware exceptions among them); what is yielded stops it and returns the thread stopped.
+
+    The gdb server sees each signal first and waits to be told what to do with it.
+    """
+    gdb.resume()
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(gdb.pass_signals_until, _STOP_NUMBER)
+
+        def stop() -> str:
+            os.kill(process_id, _STOP)
+            return stopped.result()
+
+        try:
+            yield stop
+        finally:
+            gdb.close()
+
+
+def write_emulated_core(gdb: GdbRemote, stop: Callable[[], str], process_id: int, path: Path) -> None:
     """Write the core of an emulated process that runs under `gdb`; afterwards it is good for nothing but to be killed. Raises LabError."""
     time.sleep(SECONDS_TO_SETTLE)
-    os.kill(process_id, _STOP)
-    if not (stopped := gdb.reply()).startswith(b"T"):
-        raise LabError(f"the emulated process did not stop: {stopped!r}")
-    stopped_thread = stopped.decode().partition("thread:")[2].partition(";")[0]
+    stopped_thread = stop()
     threads = {int(thread, 16): found for thread in gdb.threads() if (found := gdb.registers(thread))}
     registers = gdb.registers(stopped_thread)
     if registers is None:
@@ -83,7 +106,8 @@ def write_emulated_core(gdb: GdbRemote, process_id: int, path: Path) -> None:
         notes = _process_note(process_id) + note(NT_AUXV, auxiliary) + note(NT_FILE, file_note(_files(mappings)))
         for thread_id, (values, state) in sorted(threads.items()):
             notes += _thread_notes(thread_id, process_id, values, state)
-        _write(path, notes, [mapping for mapping in mappings if mapping.flags & 4], memory.fileno())
+        readable = [_readable_part(memory.fileno(), mapping) for mapping in mappings if mapping.flags & 4]
+        _write(path, notes, [mapping for mapping in readable if mapping.end > mapping.start], memory.fileno())
 
 
 def _mappings(gdb: GdbRemote, process_id: int, memory: int, stack_pointer: int) -> list[Mapping]:
@@ -123,6 +147,21 @@ def _system_call_instruction(process_id: int, memory: int) -> int:
             if at >= 0:
                 return mapping.start + at
     raise LabError("no system call instruction was found in the emulated libc")
+
+
+def _readable_part(memory: int, mapping: Mapping) -> Mapping:
+    """The mapping without its pages behind the end of the mapped file, which nobody can read."""
+    end = mapping.end
+    while end > mapping.start and not _is_readable(memory, end - PAGE):
+        end -= PAGE
+    return replace(mapping, end=end)
+
+
+def _is_readable(memory: int, address: int) -> bool:
+    try:
+        return len(os.pread(memory, PAGE, address)) == PAGE
+    except OSError:
+        return False
 
 
 def _files(mappings: list[Mapping]) -> list[tuple[int, int, int, str]]:

@@ -6,6 +6,7 @@ The protocol: "Remote Serial Protocol" in gdb's manual. qemu-user is its server 
 import socket
 import struct
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from tests.lab.runtimes import LabError
@@ -13,14 +14,15 @@ from tests.lab.runtimes import LabError
 # As qemu's `g` packet has them (gdb-xml/aarch64-core.xml): 33 registers of 8 bytes, then cpsr of 4.
 REGISTER_COUNT = 33
 _PROGRAM_COUNTER = 32
+_SECONDS_TO_START = 60
 _ACKNOWLEDGED = b"+"
 
 
 class GdbRemote:
     """One connection; every reply is taken as it comes, so the threads asked about must stand still."""
 
-    def __init__(self, port: int, seconds_to_answer: float = 60) -> None:
-        self._socket = _connect(port, time.monotonic() + seconds_to_answer)
+    def __init__(self, port: int, seconds_to_answer: float = 300) -> None:
+        self._socket = _connect(port, time.monotonic() + _SECONDS_TO_START)
         self._socket.settimeout(seconds_to_answer)
         self._received = b""
 
@@ -28,6 +30,12 @@ class GdbRemote:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; a reply that is waited for ends in LabError."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def ask(self, packet: str) -> bytes:
@@ -44,6 +52,8 @@ class GdbRemote:
         while (start := self._received.find(b"$")) < 0 or (end := self._received.find(b"#", start)) < 0 or len(self._received) < end + 3:
             try:
                 more = self._socket.recv(1 << 16)
+            except TimeoutError as error:
+                raise LabError("qemu's gdb server was silent for too long") from error
             except OSError as error:
                 raise LabError(f"qemu's gdb server does not answer: {error}") from error
             if not more:
@@ -58,6 +68,16 @@ class GdbRemote:
         """Let a process that waits at its first instruction run; the next reply is due when it stops."""
         self.ask("?")
         self.send("c")
+
+    def pass_signals_until(self, number: str) -> str:
+        """Hand each signal on to the process until the one comes that the protocol numbers `number`; returns the thread that it stopped."""
+        while True:
+            stopped = self.reply().decode()
+            if not stopped.startswith("T"):
+                raise LabError(f"the emulated process did not stop but says {stopped!r}")
+            if stopped[1:3] == number:
+                return stopped.partition("thread:")[2].partition(";")[0]
+            self.send(f"C{stopped[1:3]}")
 
     def threads(self) -> list[str]:
         """Ids of all threads, as `Hg` takes them."""

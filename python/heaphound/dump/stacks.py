@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+
+import numpy as np
 
 from heaphound.dump.core import Core
 from heaphound.dump.glibc import ARENA_BYTES
@@ -17,6 +19,8 @@ _CHUNK_BYTES = 1 << 20
 _ZEROS = bytes(_CHUNK_BYTES)
 _TCB_WORDS = 512  # `struct pthread` of glibc takes some 2,300 bytes from fs_base on (nptl/descr.h)
 _MAXIMUM_TCB_BYTES = 16 * _PAGE
+_TCB_BYTES_BEFORE = 0x800  # the pair lies at most so far behind the thread's id
+_MAXIMUM_STACK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def thread_stacks(core: Core, writable: Ranges) -> list[ThreadStack]:
         pointer = thread.stack_pointer
         if not writable.overlap(pointer, pointer + 1):
             continue
-        block = _recorded_block(core, thread)
+        block = _recorded_block(core, thread, writable)
         if block is None:
             start, end = _surrounding(writable, pointer)
             found.append(ThreadStack(thread.os_id, start, end, pointer, exact=False))
@@ -67,25 +71,42 @@ def untouched_end(memory: Memory, stack: ThreadStack, writable: Ranges) -> int:
     return stack.start
 
 
-def _recorded_block(core: Core, thread: ThreadRegisters) -> Range | None:
-    """`stackblock` and `stackblock_size` of glibc's thread descriptor, which fs_base points to.
+def _recorded_block(core: Core, thread: ThreadRegisters, writable: Ranges) -> Range | None:
+    """`stackblock` and `stackblock_size` of glibc's thread descriptor, which lies at the top of the stack's own memory.
 
-    Their offset moves between glibc versions, so the pair is found by what must hold of it: a page-aligned block that has
-    the stack pointer in it and ends within pages behind the descriptor. The main thread has no such record.
+    fs_base of x64 points to the descriptor. arm64's thread pointer is in no note that all writers make: there the descriptor is found above
+    the stack pointer, by its thread id. The offsets move between glibc versions, so the pair is found by what must hold of it: a
+    page-aligned block that has the stack pointer in it and ends within pages behind the descriptor. The main thread has no such record.
     """
     descriptor = thread.registers.get("fs_base")
-    if not descriptor:
+    if descriptor:
+        pairs = _pairs(core, thread, descriptor, 8 * _TCB_WORDS)
+    elif core.machine == "arm64":
+        _, top = _surrounding(writable, thread.stack_pointer)
+        pairs = _pairs(core, thread, thread.stack_pointer & ~7, min(top - thread.stack_pointer, _MAXIMUM_STACK_BYTES), named=True)
+    else:
         return None
+    return next(pairs, None)
+
+
+def _pairs(core: Core, thread: ThreadRegisters, address: int, size_bytes: int, *, named: bool = False) -> Iterator[Range]:
+    """The blocks that pairs of words in [address, address + size_bytes) describe; `named`: with the thread's id in front of the pair."""
     try:
-        present = core.image.readable_bytes(descriptor, 8 * _TCB_WORDS) // 8
-        words = core.memory.words(descriptor, present)
+        present = core.image.readable_bytes(address, size_bytes) // 8
+        data = core.memory.bytes(address, 8 * present)
     except (Unreadable, OverflowError):
-        return None
-    for start, size in pairwise(words):
-        aligned = start % _PAGE == 0 and size % _PAGE == 0 and size > 0
-        if aligned and start <= thread.stack_pointer < start + size and 0 < start + size - descriptor <= _MAXIMUM_TCB_BYTES:
-            return start, start + size
-    return None
+        return
+    words = np.frombuffer(data, "<u8")
+    starts, sizes = words[:-1], words[1:]
+    pointer = np.uint64(thread.stack_pointer)
+    fits = (starts % _PAGE == 0) & (sizes % _PAGE == 0) & (starts <= pointer) & (sizes > pointer - starts) & (sizes < 1 << 47)
+    for row in np.flatnonzero(fits).tolist():
+        start, size = int(starts[row]), int(sizes[row])
+        if not 0 < start + size - (address + 8 * row if named else address) <= _MAXIMUM_TCB_BYTES:
+            continue
+        if named and thread.os_id not in np.frombuffer(data[max(0, 8 * row - _TCB_BYTES_BEFORE) : 8 * row], "<u4"):
+            continue
+        yield start, start + size
 
 
 def _surrounding(writable: Ranges, pointer: int) -> Range:

@@ -12,7 +12,8 @@ from heaphound.layouts.schema import Layout
 from heaphound.runtime.stub_code import StubCode
 
 ARM64_PRECODES = ("arm64-inline", "arm64-data-page")  # names of the contract Precodes
-_WORDS = 8  # instructions of the longest pattern below
+_WORDS = 9  # instructions of the longest pattern below, a barrier among them
+_BARRIER = 0xD50339BF  # dmb ishld, in precodes of 10.0
 _LDR_LITERAL = 0x58000000  # ldr xN, [pc + 4 * signed 19 bits]
 _ADR = 0x10000000
 _B_MASK, _B = 0xFC000000, 0x14000000
@@ -28,11 +29,12 @@ _LOAD_METHOD_TABLE = (0xF940000D, 0xF940000C, 0xF9400009)  # ldr xN, [x0], N 13,
 
 @dataclass(frozen=True, slots=True)
 class _Instructions:
-    """The instructions at an address; those that are not in the dump are 0."""
+    """The instructions at an address without its barriers, and the address of each; those that are not in the dump are 0."""
 
     memory: Memory
     address: int
     words: tuple[int, ...]
+    places: tuple[int, ...]
 
     def literal_address(self, index: int, register: int) -> int | None:
         """Where instruction `index` loads `register` from; None when it is no such load."""
@@ -40,7 +42,7 @@ class _Instructions:
         if word & 0xFF00001F != _LDR_LITERAL | register:
             return None
         distance = word >> 5 & 0x7FFFF
-        return self.address + 4 * (index + distance - (distance >> 18 << 19))
+        return self.places[index] + 4 * (distance - (distance >> 18 << 19))
 
     def literal(self, index: int, register: int) -> int | None:
         """What instruction `index` loads into `register` from a fixed place; None when it is no such load. Raises Unreadable."""
@@ -58,11 +60,18 @@ def decode_arm64_stub(memory: Memory, layout: Layout, address: int) -> StubCode 
     present = memory.image.readable_bytes(address, 4 * _WORDS) // 4
     if present < 2:
         return None
-    code = _Instructions(memory, address, unpack(f"<{present}I", memory.bytes(address, 4 * present)) + (0,) * (_WORDS - present))
+    code = _read(memory, address, present)
     if code.words[0] == _LOAD_AUXILIARY:
         return StubCode("shuffle-thunk")
     own = _inline(code, layout) if layout.contract("Precodes") == "arm64-inline" else _paged(code, layout)
     return own or _call_counting(code) or _jump(code)
+
+
+def _read(memory: Memory, address: int, present: int) -> _Instructions:
+    words = unpack(f"<{present}I", memory.bytes(address, 4 * present)) + (0,) * (_WORDS - present)
+    kept = [(word, address + 4 * index) for index, word in enumerate(words) if word != _BARRIER]
+    kept += [(0, address)] * (_WORDS - len(kept))
+    return _Instructions(memory, address, tuple(word for word, _ in kept), tuple(place for _, place in kept))
 
 
 def _paged(code: _Instructions, layout: Layout) -> StubCode | None:

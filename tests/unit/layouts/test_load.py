@@ -17,7 +17,7 @@ VERSIONS = ["3.0", "3.1", "6.0", "8.0", "9.0", "10.0"]
 
 
 # What a lock in front of a field takes more on arm64, in bytes: PAL_CS_NATIVE_DATA_SIZE of src/pal/inc/pal.h: 120 and 96, then 104 and 96.
-ARM64_LOCKS = {"3.1": 24, "8.0": 8}
+ARM64_LOCKS = {"3.1": 24, "6.0": 8, "8.0": 8, "9.0": 8, "10.0": 0}
 
 
 def text_of(version: str, architecture: str = "x64") -> str:
@@ -101,7 +101,13 @@ def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
 def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, architecture: str) -> None:
     with pytest.raises(UnsupportedRuntime) as error:
         layout_file(version, architecture, "0123abcd")
-    for part in (version, architecture, "0123abcd", "3.0, 3.1, 6.0, 8.0, 9.0, 10.0 on x64; 3.1, 8.0 on arm64", "CONTRIBUTING.md"):
+    for part in (
+        version,
+        architecture,
+        "0123abcd",
+        "3.0, 3.1, 6.0, 8.0, 9.0, 10.0 on x64; 3.1, 6.0, 8.0, 9.0, 10.0 on arm64",
+        "CONTRIBUTING.md",
+    ):
         assert part in str(error.value)
 
 

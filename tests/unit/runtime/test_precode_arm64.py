@@ -38,6 +38,15 @@ def test_both_entries_of_a_fixup_precode(page: int, entry: int) -> None:
     assert decode_stub(memory, PAGED, AT + entry) == StubCode("precode", method_desc=METHOD_DESC)
 
 
+@pytest.mark.parametrize("entry", [0, 8])
+def test_a_fixup_precode_with_a_barrier(entry: int) -> None:
+    """10.0.9: its second entry begins with the barrier."""
+    image, memory = written_memory()
+    image.write(AT, words(load(11, 0x4000), branch(11), 0xD50339BF, load(12, 0x3FFC), load(11, 0x4000), branch(11)) + bytes(64))
+    image.words(AT + 0x4000, AT + 8, METHOD_DESC, TARGET)
+    assert decode_stub(memory, PAGED, AT + entry) == StubCode("precode", method_desc=METHOD_DESC)
+
+
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
