@@ -135,10 +135,13 @@ def _record_emulated(recipe: Recipe, core: Path, command: list[str], environment
     if recipe.mode != "full":
         raise LabError(f"{recipe.name}: a process under an emulator can be dumped in full only")
     port, environment = free_port(), {**environment, **WITHOUT_ACTIVATION}
-    with _killed_at_end(emulated(command, port), environment, stderr) as process, GdbRemote(port) as gdb:
-        with passing_signals(gdb, process.pid) as stop:
-            facts = _wait_until_ready(process, recipe, Path(stderr.name))
-            write_emulated_core(gdb, stop, process.pid, core)
+    with (
+        _killed_at_end(emulated(command, port), environment, stderr) as process,
+        GdbRemote(port) as gdb,
+        passing_signals(gdb, process.pid) as stop,
+    ):
+        facts = _wait_until_ready(process, recipe, Path(stderr.name))
+        write_emulated_core(gdb, stop, process.pid, core)
     return facts
 
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from heaphound.dump.ranges import Ranges
 from tests.lab.gdb_remote import GdbRemote
 from tests.lab.native_core import NT_AUXV, NT_FILE, NT_PRPSINFO, PAGE, file_note, note
 from tests.lab.runtimes import LabError
@@ -106,7 +107,9 @@ def write_emulated_core(gdb: GdbRemote, stop: Callable[[], str], process_id: int
         notes = _process_note(process_id) + note(NT_AUXV, auxiliary) + note(NT_FILE, file_note(_files(mappings)))
         for thread_id, (values, state) in sorted(threads.items()):
             notes += _thread_notes(thread_id, process_id, values, state)
-        readable = [_readable_part(memory.fileno(), mapping) for mapping in mappings if mapping.flags & 4]
+        os.kill(process_id, signal.SIGSTOP)  # the other threads ran on until here
+        present = _present(process_id, [mapping for mapping in mappings if mapping.flags & 4])
+        readable = [_readable_part(memory.fileno(), mapping) for mapping in present]
         _write(path, notes, [mapping for mapping in readable if mapping.end > mapping.start], memory.fileno())
 
 
@@ -147,6 +150,16 @@ def _system_call_instruction(process_id: int, memory: int) -> int:
             if at >= 0:
                 return mapping.start + at
     raise LabError("no system call instruction was found in the emulated libc")
+
+
+def _present(process_id: int, mappings: list[Mapping]) -> list[Mapping]:
+    """The parts of the mappings that are there now that all threads stand still."""
+    lines = Path(f"/proc/{process_id}/maps").read_text().splitlines()
+    now = Ranges((mapping.start, mapping.end) for mapping in map(_mapping, lines))
+    parts = [(mapping, part) for mapping in mappings for part in now.within(mapping.start, mapping.end)]
+    return [
+        replace(mapping, start=start, end=end, file_offset=mapping.file_offset + start - mapping.start) for mapping, (start, end) in parts
+    ]
 
 
 def _readable_part(memory: int, mapping: Mapping) -> Mapping:
