@@ -18,6 +18,7 @@ NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_SIGINFO, NT_FILE = 1, 3, 6, 0x53494749, 0x
 ORDERS = {
     "createdump": ("process", "auxv", "files", "threads", "other"),
     "kernel": ("first thread", "process", "signal", "auxv", "files", "more threads", "other"),
+    "qemu-user": ("first thread", "process", "auxv", "more threads"),
     "gcore": ("process", "threads", "signal", "auxv", "files", "other"),
 }
 

@@ -62,7 +62,7 @@ def analyze(dump: Path, symbols: Path) -> dict[str, Any]:
     return dict(answer["result"])
 
 
-@pytest.mark.parametrize("version", SINCE_NET_6)
+@pytest.mark.parametrize("version", [*SINCE_NET_6, pytest.param("8.0.31-arm64", marks=pytest.mark.arm64)])
 def test_on_every_runtime(version: str, dump_factory: Callable[[Recipe], LabDump]) -> None:
     dump = dump_factory(redis_leak(version, CALLS))
     assert dump.facts["calls"] == CALLS

@@ -2,7 +2,7 @@
 
 from tests.dumps.conftest import Opened
 from tests.dumps.known import Difference, Known, check, differences
-from tests.lab.cases import GOLDEN_CASES, SERVER_CASES, WITHHEAP_CASES, ZOO_CASES
+from tests.lab.cases import GOLDEN_CASES, LIVE_CASES
 
 
 def only(rows: list[dict[str, object]], **wanted: object) -> list[dict[str, object]]:
@@ -41,7 +41,7 @@ def test_count_bytes_and_name_of_every_type(opened: Opened) -> None:
     check(opened.case.name, differences(ours, oracle), TYPE_NAMES)
 
 
-ZOOS = frozenset(case.name for case in [*ZOO_CASES, *SERVER_CASES, *WITHHEAP_CASES, *GOLDEN_CASES] if "zoo" in case.name)
+ZOOS = frozenset(case.name for case in [*LIVE_CASES, *GOLDEN_CASES] if "zoo" in case.name)
 
 
 def names(difference: Difference) -> tuple[str | None, str | None]:

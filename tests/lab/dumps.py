@@ -25,6 +25,7 @@ from tests.lab.redis import redis_server
 from tests.lab.runtimes import FRAMEWORK, PACKAGES, LabError, is_arm64, product_version, runtime_root
 
 RECIPE = 1  # raise it when the way dumps are made changes
+EMULATED_RECIPE = 2  # the same for those of an emulated machine
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
 SECONDS_TO_READY = 180
@@ -57,7 +58,8 @@ class Recipe:
     def key(self) -> str:
         """16 hexadecimal digits over everything that shapes the dump; options at their defaults leave it as it was before they came."""
         told = {name: value for name, value in asdict(self).items() if value or name not in ("release", "settings")}
-        digest = hashlib.sha256(json.dumps([RECIPE, told, PACKAGES[self.runtime].sha256]).encode())
+        recipe = [RECIPE, EMULATED_RECIPE] if is_arm64(self.runtime) else [RECIPE]
+        digest = hashlib.sha256(json.dumps([*recipe, told, PACKAGES[self.runtime].sha256]).encode())
         for file in _files_of(self.assembly):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.dumps.known import SWEEP
 from tests.lab.cases import Case
-from tests.lab.dumps import Recipe, leaks, record_dump, zoo
+from tests.lab.dumps import Recipe, leaks, record_dump, redis_leak, zoo
 from tests.lab.kinds import write_kinds
 from tests.lab.musl import is_musl
 from tests.lab.oracle import HOST_RUNTIME, Row, run_oracle
@@ -119,6 +119,8 @@ def cells() -> Iterator[Cell]:
     for runtime in PACKAGES:
         if is_arm64(runtime):
             yield Cell(zoo(runtime))
+            yield Cell(leaks(runtime, "instance-event", SCENARIOS["instance-event"]))
+    yield Cell(redis_leak("8.0.31-arm64"))
 
 
 def _collectors() -> Iterator[Cell]:

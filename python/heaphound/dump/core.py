@@ -41,7 +41,7 @@ class Core:
 
     @property
     def kind(self) -> str:
-        """What wrote the file, in a word or two: "createdump (full)", "kernel", "gcore", "unknown"."""
+        """What wrote the file, in a word or two: "createdump (full)", "kernel", "gcore", "qemu-user", "unknown"."""
         return str(self.writer)
 
     @property

@@ -81,7 +81,7 @@ def _recorded_block(core: Core, thread: ThreadRegisters, writable: Ranges) -> Ra
     descriptor = thread.registers.get("fs_base")
     if descriptor:
         pairs = _pairs(core, thread, descriptor, 8 * _TCB_WORDS)
-    elif core.machine == "arm64":
+    elif "lr" in thread.registers:  # arm64
         _, top = _surrounding(writable, thread.stack_pointer)
         pairs = _pairs(core, thread, thread.stack_pointer & ~7, min(top - thread.stack_pointer, _MAXIMUM_STACK_BYTES), named=True)
     else:

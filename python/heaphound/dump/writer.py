@@ -25,7 +25,7 @@ _DIAGNOSTIC_SIGNATURE = b"DIAGINFOHEADER"
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """`program`: "createdump", "kernel", "gcore" or "unknown". `mode`: createdump's "full", "heap" or "mini" (normal and
+    """`program`: "createdump", "kernel", "gcore", "qemu-user" or "unknown". `mode`: createdump's "full", "heap" or "mini" (normal and
     triage cannot be told apart), None where the bytes do not show it. `evidence` says why, in words."""
 
     program: str
@@ -50,6 +50,8 @@ def find_writer(image: Image, order: Sequence[tuple[str, int]], files: Sequence[
         return Writer("kernel", None, "the notes are in the order of fs/binfmt_elf.c")
     if kinds[:2] == [NT_PRPSINFO, NT_PRSTATUS] and NT_AUXV in kinds:
         return Writer("gcore", None, "the notes are in the order of gdb's gcore")
+    if kinds[:3] == [NT_PRSTATUS, NT_PRPSINFO, NT_AUXV] and not set(kinds[3:]) - {NT_PRSTATUS}:
+        return Writer("qemu-user", None, "the notes are in the order of linux-user/elfload.c, and there are no others")
     return Writer("unknown", None, "the order of the notes is that of no known writer")
 
 

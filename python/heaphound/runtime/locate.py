@@ -81,6 +81,10 @@ def _what_instead(core: Core, modules: list[ElfModule]) -> str:
                 f"{core.path}: {module.path} is a Native AOT program: it has no CoreCLR, and its heap is laid out differently; "
                 "only programs run by CoreCLR can be read"
             )
+    if not core.files:
+        qemu = core.writer.program == "qemu-user"
+        why = ", as qemu-user writes it: let createdump or gcore dump the process on a machine of its own kind" if qemu else ""
+        return f"{core.path}: the core does not list the process's mapped files (no NT_FILE note), by which a runtime is found{why}"
     what = f"pid {core.process.pid}" if core.process.command is None else f"{core.process.command} (pid {core.process.pid})"
     return f"{core.path}: no .NET runtime in {what}: none of its {len(modules)} images is libcoreclr.so or exports g_dacTable"
 

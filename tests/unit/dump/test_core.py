@@ -34,7 +34,9 @@ def test_process_files_auxv_signal(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("order", "kind"), [("createdump", "createdump"), ("kernel", "kernel"), ("gcore", "gcore")])
+@pytest.mark.parametrize(
+    ("order", "kind"), [("createdump", "createdump"), ("kernel", "kernel"), ("gcore", "gcore"), ("qemu-user", "qemu-user")]
+)
 def test_who_wrote_it(tmp_path: Path, order: str, kind: str) -> None:
     core = open_core(small_process(order=order).signal(6).write(tmp_path / "core"))
     assert core.writer.program == kind

@@ -201,3 +201,12 @@ def test_a_check_that_fails_takes_its_ability_away_by_name(tmp_path: Path) -> No
     assert found["threads"].origin == ""
     assert not found["handles"].available
     assert runtime.ability("no such thing") is None
+
+
+@pytest.mark.parametrize(
+    ("order", "named"), [("qemu-user", "no NT_FILE note.*, as qemu-user writes it"), ("createdump", "no NT_FILE note")]
+)
+def test_a_core_without_a_list_of_mapped_files_is_no_process_without_dotnet(tmp_path: Path, order: str, named: str) -> None:
+    writer = DumpWriter("arm64", order).segment(0x10000, b"x").thread(1).thread(2).process(42, "dotnet").auxv(phdr=1)
+    with pytest.raises(RuntimeNotFound, match=named):
+        find_coreclr(open_core(writer.write(tmp_path / "core")))
