@@ -15,13 +15,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.dumps import PROGRAMS, SETTING_PREFIXES
-from tests.lab.runtimes import FRAMEWORK, VERSIONS, LabError, runtime_root
+from tests.lab.emulated import WITHOUT_ACTIVATION, emulated, free_port
+from tests.lab.emulated_work import BY_INSTRUCTION, WorkingProcess
+from tests.lab.gdb_remote import GdbRemote
+from tests.lab.runtimes import FRAMEWORK, PACKAGES, VERSIONS, LabError, is_arm64, product_version, runtime_root
 from tests.lab.stack_agreement import Agreement
 from tests.lab.stack_comparison import compare_stacks
 
@@ -34,6 +38,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "no ready-to-run": {"ReadyToRun": "0"},
     "early osr": {"OSR_HitLimit": "1", "TC_OnStackReplacement_InitialCounter": "10"},
 }
+DUMPS_OF_EMULATED = 4
 LINES = 12  # of differences that are printed for one core
 
 
@@ -56,36 +61,70 @@ class Run:
         return f"{self.runtime} {kind}, {self.settings}, seed {self.seed}, {'filters' if self.filters else 'no filters'}"
 
 
+Dumper = Callable[[float, Path], None]
+
+
 @contextmanager
-def running(run: Run) -> Iterator[int]:
-    """The process id of a working Corpus; it is killed at the end. Raises LabError when it does not come to work."""
+def running(run: Run) -> Iterator[Dumper]:
+    """A working Corpus, as what dumps it after some seconds where it happens to be; it is killed at the end. Raises LabError."""
     with tempfile.TemporaryDirectory() as temporary:
         app, root = Path(temporary), runtime_root(run.runtime)
         for file in (PROGRAMS / "Corpus" / run.build).iterdir():
             (app / file.name).write_bytes(file.read_bytes())
         options = {
-            "framework": {"name": FRAMEWORK, "version": run.runtime},
+            "framework": {"name": FRAMEWORK, "version": product_version(run.runtime)},
             "rollForward": "Disable",
             "configProperties": {"System.Globalization.Invariant": True},
         }
         (app / "Corpus.runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
         settings = {f"{prefix}_{key}": value for key, value in SETTINGS[run.settings].items() for prefix in SETTING_PREFIXES}
+        if is_arm64(run.runtime):
+            settings |= {**WITHOUT_ACTIVATION, **BY_INSTRUCTION}
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **settings}
         command = [str(root / "dotnet"), str(app / "Corpus.dll"), str(run.seed), str(run.threads), *([] if run.filters else ["nofilter"])]
-        with subprocess.Popen(
-            command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            try:
-                assert process.stdout is not None
-                if not any(line.startswith("READY") for line in process.stdout):
-                    raise LabError(f"Corpus ended before it worked: {run}")
-                yield process.pid
-            finally:
-                process.kill()
+        port = free_port()
+        with _working(emulated(command, port) if is_arm64(run.runtime) else command, environment) as process:
+            if is_arm64(run.runtime):
+                with GdbRemote(port) as gdb:
+                    gdb.resume()
+                    working = WorkingProcess(gdb, process.pid, "corpus")
+                    _wait_until_it_works(run, process, working)
+                    yield lambda seconds, core: _run_and_dump(working, seconds, core)
+            else:
+                _wait_until_it_works(run, process, None)
+                yield lambda seconds, core: stop_and_dump(run, process.pid, seconds, core)
 
 
-def stop_and_dump(run: Run, process_id: int, core: Path, mode: str = "full") -> None:
-    """Dump the process where it happens to be; it works on afterwards."""
+@contextmanager
+def _working(command: list[str], environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _wait_until_it_works(run: Run, process: "subprocess.Popen[str]", emulated_process: WorkingProcess | None) -> None:
+    assert process.stdout is not None
+    with ThreadPoolExecutor(1) as pool:
+        stdout = process.stdout
+        ready = pool.submit(lambda: any(line.startswith("READY") for line in stdout))
+        while emulated_process is not None and not ready.done():
+            emulated_process.run(0.2)
+        if not ready.result():
+            raise LabError(f"Corpus ended before it worked: {run}")
+
+
+def _run_and_dump(working: WorkingProcess, seconds: float, core: Path) -> None:
+    working.run(seconds)
+    working.stop_and_dump(core)
+
+
+def stop_and_dump(run: Run, process_id: int, seconds: float, core: Path, mode: str = "full") -> None:
+    """Dump the process where it happens to be after that time; it works on afterwards."""
+    time.sleep(seconds)
     createdump = runtime_root(run.runtime) / "shared" / FRAMEWORK / run.runtime / "createdump"
     done = subprocess.run([createdump, f"--{mode}", "-f", core, str(process_id)], check=False, capture_output=True, text=True, timeout=300)
     if done.returncode != 0 or not core.exists():
@@ -95,32 +134,37 @@ def stop_and_dump(run: Run, process_id: int, core: Path, mode: str = "full") -> 
 def compare_run(run: Run, directory: Path, chance: random.Random, keep: bool = False) -> Agreement:
     """Start Corpus, dump it at a random moment and compare. A core that differs stays where `keep` says so.
 
-    One core a process: createdump stops threads anywhere, and a process that a collection was just suspending may not go on afterwards.
+    One core a process: createdump stops threads anywhere, and a process that a collection was just suspending may not go on afterwards. An
+    emulated process goes on, and takes a minute to start.
     """
-    core = directory / f"corpus-{run.runtime}-{run.build}-{run.settings.replace(' ', '-')}-{run.seed}.core"
+    total = Agreement()
+    name = f"corpus-{run.runtime}-{run.build}-{run.settings.replace(' ', '-')}-{run.seed}"
     for left in (2, 1, 0):
-        with running(run) as process_id:
-            time.sleep(chance.uniform(0.05, 3.0))
+        with running(run) as dump:
             try:
-                stop_and_dump(run, process_id, core)
+                cores = [directory / f"{name}-{number}.core" for number in range(DUMPS_OF_EMULATED if is_arm64(run.runtime) else 1)]
+                for core in cores:
+                    dump(chance.uniform(0.05, 3.0), core)
                 break
             except LabError:  # a thread ended while createdump was stopping it
                 if not left:
                     raise
-    try:
-        found = compare_stacks(core)
-    except BaseException:
-        core.unlink()
-        raise
-    if not (keep and found.differences):
-        core.unlink()
-    return found
+    for core in cores:
+        try:
+            found = compare_stacks(core)
+        except BaseException:
+            core.unlink()
+            raise
+        if not (keep and found.differences):
+            core.unlink()
+        total.add(found)
+    return total
 
 
 def main() -> int:
     """Run from the command line; the exit status says whether everything agreed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runtime", action="append", choices=VERSIONS, help="which runtimes; all if none is named")
+    parser.add_argument("--runtime", action="append", choices=tuple(PACKAGES), help="which runtimes; all of x64 if none is named")
     parser.add_argument("--cores", type=int, default=24, help="cores a runtime, spread over builds and settings")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2), "little"))
     parser.add_argument("--directory", type=Path, default=None, help="where cores are made, 150 MB each; a temporary folder if not named")
@@ -168,7 +212,9 @@ def spread(runtime: str, cores: int, chance: random.Random) -> Iterator[Run]:
     combinations = [(build, settings) for settings in SETTINGS for build in BUILDS]
     for number in range(cores):
         build, settings = combinations[number % len(combinations)]
-        yield Run(runtime, build, settings, chance.randrange(1, 100_000), 12, filters=not runtime.startswith("10."))
+        yield Run(
+            runtime, build, settings, chance.randrange(1, 100_000), 1 if is_arm64(runtime) else 12, filters=not runtime.startswith("10.")
+        )
 
 
 if __name__ == "__main__":

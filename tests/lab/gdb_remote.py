@@ -3,6 +3,7 @@
 The protocol: "Remote Serial Protocol" in gdb's manual. qemu-user is its server when started with `-g PORT`.
 """
 
+import select
 import socket
 import struct
 import time
@@ -63,6 +64,11 @@ class GdbRemote:
         self._received = self._received[end + 3 :]
         self._socket.sendall(_ACKNOWLEDGED)
         return _unescaped(contents)
+
+    def reply_within(self, seconds: float) -> bytes | None:
+        """The next packet's contents; None where none begins to arrive in time."""
+        readable, _, _ = select.select([self._socket], [], [], seconds)
+        return self.reply() if self._received or readable else None
 
     def resume(self) -> None:
         """Let a process that waits at its first instruction run; the next reply is due when it stops."""

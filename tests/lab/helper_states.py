@@ -35,7 +35,7 @@ class Unwound:
         if self.again is None:
             return False
         again, stored = self.again, self.stored
-        same = all(again.values.get(name) == stored.values[name] for name in CALLEE_SAVED["x64"])
+        same = all(again.values.get(name) == value for name, value in stored.values.items() if name in CALLEE_SAVED[stored.machine])
         return (again.ip, again.sp) == (stored.ip, stored.sp) and same
 
 
@@ -43,6 +43,8 @@ def has_stored_state(session: Session, frame: ExplicitFrame) -> bool:
     """Whether the runtime has walked past this HelperMethodFrame, and its state is complete."""
     layout, memory = session.runtime.layout, session.runtime.memory
     state = frame.frame_address + layout.offset(HELPER, "MachineState")
+    if layout.has("MachineState", "IsValid"):
+        return memory.u32(state + layout.offset("MachineState", "IsValid")) != 0
     return bool(memory.pointer(state + layout.offset("MachineState", "ReturnAddressPtr")))
 
 
@@ -53,7 +55,7 @@ def untold_registers(session: Session, thread: Thread) -> Iterator[tuple[int, st
         if isinstance(frame, ExplicitFrame):
             if frame.resume is not None:
                 lazy = frame.frame_type.startswith(HELPER) and not has_stored_state(session, frame)
-                untold = set(CALLEE_SAVED["x64"]) if lazy else set()
+                untold = set(CALLEE_SAVED[session.core.machine]) if lazy else set()
         elif isinstance(frame, ManagedFrame):
             yield from ((frame.sp, register) for register in untold)
             if frame.caller is not None:

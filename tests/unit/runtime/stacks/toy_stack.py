@@ -33,18 +33,23 @@ def method(name: str, owner: str = "Zoo.Cat") -> Method:
 
 
 class ToyStack:
-    """Methods get 256 bytes of code each; every one pushes rbp and allocates 16 bytes, so that its frame takes 32."""
+    """Methods get 256 bytes of code each. On x64 every one pushes rbp and allocates 16 bytes, on arm64 it stores fp and lr at the lower end
+    of 32 bytes: a frame takes 32 bytes on both."""
 
-    def __init__(self, version: str = "8.0") -> None:
+    def __init__(self, version: str = "8.0", machine: str = "x64") -> None:
+        self.machine = machine
         self.image: WrittenImage
         self.image, self.memory = written_memory()
         self.image.write(CODE, b"\x90" * 0x10000)
-        self.image.write(UNWIND, bytes([1, 5, 2, 0]) + pack("<BBBB", 5, 2 | 1 << 4, 1, 5 << 4))
+        push_and_allocate = bytes([1, 5, 2, 0]) + pack("<BBBB", 5, 2 | 1 << 4, 1, 5 << 4)
+        store_pair = pack("<I", 64 | 1 << 27) + b"\x83\xe4\0\0"
+        self.image.write(UNWIND, push_and_allocate if machine == "x64" else store_pair)
         self.image.write(STACK, bytes(STACK_BYTES))
-        layout = layout_file(f"{version}.0", "x64", None).layout
+        layout = layout_file(f"{version}.0", machine, None).layout
         self.layout = layout.with_globals({f"{name}VTable": VTABLES + 8 * n for n, name in enumerate(FRAME_CLASSES)}, "layout file")
         self.codes: dict[int, FrameCode] = {}
-        self.registers: dict[str, int] = {"rip": NATIVE, "rsp": STACK, "rbp": 0}
+        ip, sp, fp = ("rip", "rsp", "rbp") if machine == "x64" else ("pc", "sp", "fp")
+        self.registers: dict[str, int] = {ip: NATIVE, sp: STACK, fp: 0}
 
     def code(self, name: str, number: int, funclet: int = 0, owner: str = "Zoo.Cat") -> int:
         """An instruction in a method (`funclet`: in the piece that begins so many bytes after its start)."""
@@ -54,8 +59,8 @@ class ToyStack:
         return fragment + 16
 
     def managed(self, at: int, ip: int, rbp: int = 0) -> int:
-        """Fill the frame at an address, which returns to `ip`; where its caller's frame begins."""
-        self.image.words(at + 16, rbp, ip)
+        """Fill the frame at an address, which returns to `ip`; where its caller's frame begins. `rbp` is fp on arm64."""
+        self.image.words(at + (16 if self.machine == "x64" else 0), rbp, ip)
         return at + 32
 
     def frame(self, at: int, name: str, following: int = MASK, **fields: int) -> int:
@@ -69,7 +74,7 @@ class ToyStack:
 
     def walk(self, frame: int | None, os_id: int = 7) -> list[Any]:
         """All that the walk of a thread with this innermost Frame yields."""
-        core = SimpleNamespace(machine="x64", threads=[SimpleNamespace(os_id=7, registers=self.registers)])
+        core = SimpleNamespace(machine=self.machine, threads=[SimpleNamespace(os_id=7, registers=self.registers)])
         runtime: Any = SimpleNamespace(memory=self.memory, layout=self.layout, core=core)
         methods = SimpleNamespace(method=self._method)
         locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=lambda _address: None)
