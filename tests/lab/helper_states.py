@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame
-from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.registers import CALLEE_SAVED, RegisterContext
 from heaphound.runtime.threads import Thread
 from heaphound.session import Session
@@ -65,7 +64,7 @@ def untold_registers(session: Session, thread: Thread) -> Iterator[tuple[int, st
 
 def unwound_again(session: Session, thread: Thread) -> Iterator[Unwound]:
     """Each HelperMethodFrame of a thread that the runtime has unwound, unwound once more by the image's call frame information."""
-    helpers = HelperFrames(session.runtime, session.stacks.codes, session.code.methods)
+    helpers = session.stacks.frames._helpers
     layout = session.runtime.layout
     for frame in session.stacks.walk(thread):
         if not (
