@@ -100,7 +100,9 @@ class FrameReferences:
         found = address or (self._find_map(cell) if cell else None)
         if not found:
             return self._without_map(frame, block)
-        first = block + layout.offset("TransitionBlock", "ArgumentRegisters")
+        # On arm64 the register of a result's buffer is the first of a map (GetOffsetOfFirstGCRefMapSlot, callingconvention.h).
+        slot = "FirstGCRefMapSlot" if layout.has("TransitionBlock", "FirstGCRefMapSlot") else "ArgumentRegisters"
+        first = block + layout.offset("TransitionBlock", slot)
         references: list[Reference] = []
         for position, token in decode_map(self._locator.tables, found):
             if token == VARIABLE_ARGUMENTS:

@@ -6,6 +6,7 @@ Source: TransitionFrame::PromoteCallerStack of src/coreclr/vm/frames.cpp, MetaSi
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed, Unreadable
 from heaphound.layouts.schema import Layout
+from heaphound.runtime.arguments.aapcs64 import Arm64Arguments
 from heaphound.runtime.arguments.places import CallingConvention, argument_kind
 from heaphound.runtime.arguments.system_v import SystemVArguments
 from heaphound.runtime.gc_info.frame_slots import Reference
@@ -18,9 +19,10 @@ _SHARED = "System.__Canon"
 
 def calling_convention(layout: Layout, machine: str) -> CallingConvention:
     """The convention of a machine, at the first argument. Raises Malformed for a machine that has none here."""
-    if machine != "x64":
+    conventions: dict[str, type[SystemVArguments | Arm64Arguments]] = {"x64": SystemVArguments, "arm64": Arm64Arguments}
+    if machine not in conventions:
         raise Malformed(f"the calling convention of {machine} is not known")
-    return SystemVArguments(layout.offset("TransitionBlock", "ArgumentRegisters"), layout.size("TransitionBlock"))
+    return conventions[machine](layout.offset("TransitionBlock", "ArgumentRegisters"), layout.size("TransitionBlock"))
 
 
 def caller_references(memory: Memory, layout: Layout, methods: Methods, machine: str, method_desc: int, block: int) -> list[Reference]:

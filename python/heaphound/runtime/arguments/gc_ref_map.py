@@ -42,7 +42,7 @@ def _entry(memory: Memory, table: int, index: int) -> int:
 
 
 def decode_map(memory: Memory, address: int) -> list[tuple[int, int]]:
-    """(word of the TransitionBlock counted from the first argument register, kind) of a map. Raises Malformed, Unreadable."""
+    """(word of the TransitionBlock counted from the first that a map has, kind) of a map. Raises Malformed, Unreadable."""
     bits = _Bits(memory, address)
     found: list[tuple[int, int]] = []
     position = 0
