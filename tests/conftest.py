@@ -7,6 +7,7 @@ import pytest
 from tests.lab.cache import cache_directory
 from tests.lab.dumps import LabDump, Recipe, make_dump
 from tests.lab.emulated import emulator
+from tests.lab.gdb import gdb_program
 from tests.lab.kinds import compiled_program, gcore_program, kernel_writes_cores_here
 from tests.lab.oracle import golden_dump, oracle_program
 
@@ -21,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "oracle: asks the oracle, a tool that is not part of this repository; selected where it is found")
     config.addinivalue_line("markers", "golden: needs the golden dumps, not part of this repository; selected where they are found")
     config.addinivalue_line("markers", "gcore: needs gdb's gcore; selected where it is installed")
+    config.addinivalue_line("markers", "gdb: compares with gdb, which needs its Python; selected where it is installed")
     config.addinivalue_line("markers", "kernel_core: needs a kernel that writes cores into the working directory; selected where it does")
     config.addinivalue_line("markers", "arm64: runs programs of arm64 under qemu-user; selected where it and arm64 libraries are installed")
     config.addinivalue_line("markers", "single_file: needs compiled programs that are not part of this repository; selected where found")
@@ -32,6 +34,7 @@ def _absent() -> set[str]:
         "oracle": oracle_program() is not None,
         "golden": golden_dump(GOLDEN_DUMP) is not None,
         "gcore": gcore_program() is not None,
+        "gdb": gdb_program() is not None,
         "kernel_core": kernel_writes_cores_here(),
         "arm64": emulator() is not None,
         "single_file": compiled_program("single-file") is not None and gcore_program() is not None,
@@ -46,6 +49,7 @@ def pytest_report_header() -> list[str]:
     golden = "found" if golden_dump(GOLDEN_DUMP) else "not found: the tests marked `golden` are left out"
     reasons = {
         "gcore": "gcore (gdb) is not installed",
+        "gdb": "gdb with Python is not installed",
         "kernel_core": "crashes leave no core in the working directory (/proc/sys/kernel/core_pattern, ulimit -Hc)",
         "arm64": "qemu-aarch64 (Debian: qemu-user) or libstdc++6-arm64-cross is not installed",
         "single_file": "the single-file and Native AOT programs, or gcore, are not here",
