@@ -1,6 +1,6 @@
 """GcInfo of one method: decode once, then ask which slots are live at an instruction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed
@@ -27,7 +27,7 @@ class FrameState:
 
 @dataclass(frozen=True, slots=True)
 class GcInfo:
-    """Decoded header and tables; liveness is read from the bits at each question."""
+    """Decoded header and tables; liveness is read from the bits at the first question about a place, and kept: recursion asks again."""
 
     encoding: GcInfoEncoding
     header: GcInfoHeader
@@ -37,6 +37,7 @@ class GcInfo:
     _reader: BitReader
     _safe_points: int
     _liveness: int
+    _known: dict[tuple[int, FrameState], list[Slot]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def safe_points(self) -> tuple[int, ...]:
@@ -51,6 +52,12 @@ class GcInfo:
 
         Raises Malformed, Unreadable.
         """
+        found = self._known.get((offset, state))
+        if found is None:
+            found = self._known[offset, state] = self._live(offset, state)
+        return found
+
+    def _live(self, offset: int, state: FrameState) -> list[Slot]:
         if state.parent_of_funclet and self.header.only_leaf:
             return []
         found = self._tracked(self._inside(offset, state), state)

@@ -28,7 +28,7 @@ def code_address(machine: Machine, value: int) -> int:
     return value & ~_SIGNED_BITS[machine]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, and never changed: setting a frozen one's fields takes longer than finding their values
 class RegisterContext:
     """Values of the registers that are known in one frame, named as in `heaphound.dump.registers`.
 

@@ -20,11 +20,11 @@ from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
 from heaphound.runtime.stacks.explicit_frames import ExplicitFrames, returns_to_caller
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.frame_code import FrameCodes
+from heaphound.runtime.stacks.frame_rules import FrameRules
 from heaphound.runtime.stacks.frame_types import CONTEXT_POINTER
 from heaphound.runtime.stacks.handlers import mark_handlers
 from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.registers import RegisterContext
-from heaphound.runtime.stacks.unwinding import unwind_frame
 from heaphound.runtime.threads import NO_FRAME, Thread
 
 _TORN = ("FaultingExceptionFrame", "SoftwareExceptionFrame")  # the managed frame behind it was left by an exception
@@ -43,6 +43,7 @@ class StackWalker:
         self.gc_infos = GcInfos(locator.tables, runtime.layout, runtime.core.machine)
         self.debug_infos = DebugInfos(runtime, locator)
         self._exact = ExactMethods(runtime, self.codes, locator.methods, self.gc_infos, self.debug_infos)
+        self.rules = FrameRules(locator.tables, runtime.core.machine)
         self._clauses = ExceptionClauses(locator.tables, runtime.layout, locator)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
 
@@ -73,7 +74,6 @@ class _Walk:
 
     def __init__(self, walker: StackWalker, context: RegisterContext, frame: int | None) -> None:
         self._walker = walker
-        self._memory = walker.tables
         self._context = context
         self._frame = frame or 0
         self._active = True
@@ -83,32 +83,33 @@ class _Walk:
 
     def run(self) -> Iterator[Frame | StackEnd]:
         """The frames; every error of the dump becomes the StackEnd."""
+        find, undo = self._walker.codes.find, self._walker.rules.caller
         for _ in range(LIMITS.stack_frames):
+            context = self._context
             try:
-                code = self._walker.codes.find(self._context.ip)
+                code = find(context.ip)
                 if code is None and self._frame in NO_FRAME:
                     return
                 if code is None:
                     yield self._explicit()
                     continue
-                if self._context.sp <= self._managed_sp:
+                sp = context.sp
+                if sp <= self._managed_sp:
                     raise Malformed(f"the stack pointer does not move up from {self._managed_sp:#x}")
-                caller: RegisterContext | None = None
-                failure: Unreadable | Malformed | None = None
                 try:
-                    caller = unwind_frame(self._memory, self._context, code, self._active)
-                except (Unreadable, Malformed) as error:
-                    failure = error
-                if caller is not None:
-                    yield from self._inside(caller.sp)
-                yield ManagedFrame(code, self._context, caller, self._active, self._interrupted)
-                if caller is None:
-                    raise failure or Malformed("the frame cannot be unwound")
+                    caller = undo(context, code, self._active)
+                except (Unreadable, Malformed):
+                    yield ManagedFrame(code, context, None, self._active, self._interrupted)
+                    raise
+                caller_sp = caller.sp
+                if self._frame < caller_sp:
+                    yield from self._inside(caller_sp)
+                yield ManagedFrame(code, context, caller, self._active, self._interrupted)
                 # Only a leaf of arm64 has its caller's stack pointer: its return address is in a register.
-                self._managed_sp = self._context.sp - (caller.sp == self._context.sp)
+                self._managed_sp = sp - (caller_sp == sp)
                 self._context, self._active, self._interrupted = caller, False, False
             except (Unreadable, Malformed, LayoutError) as error:
-                yield StackEnd(self._context.sp, str(error))
+                yield StackEnd(context.sp, str(error))
                 return
         yield StackEnd(self._context.sp, f"more than {LIMITS.stack_frames} frames")
 
