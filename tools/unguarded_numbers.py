@@ -85,3 +85,5 @@ UNGUARDED = {
         "size of ArrayMethodDesc",
     ],
 }
+
+UNNOTICED: dict[str, list[str]] = {}

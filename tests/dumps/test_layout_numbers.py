@@ -1,56 +1,27 @@
-"""Each number of a layout file is asked for by a self-check, or is listed with the reason why not; changed ones are noticed."""
+"""The numbers of the layout files, each moved by one step (`tools/mutate_layout.py`): here a sample of each version's, on Zoo alone."""
 
-from fnmatch import fnmatchcase
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from tools.mutate_layout import Mutation, Number, numbers
-from tools.unguarded_numbers import UNGUARDED
 
-from heaphound.dump.core import open_core
 from tests.lab.dumps import make_dump, zoo
 from tests.lab.runtimes import VERSIONS
 
-PATTERNS = [pattern for patterns in UNGUARDED.values() for pattern in patterns]
-NOTICED = [
-    "EETypeHashTable.Buckets",
-    "EETypeHashTable.Count",
-    "EEClass.MethodDescChunk",
-    "MethodDescChunk.Next",
-    "LoaderHeap.FirstBlock",
-    "LoaderHeapBlock.VirtualSize",
-    "LoaderAllocator.HighFrequencyHeap",
-    "LoaderAllocator.LowFrequencyHeap",
-    "ECHash.MethodDesc",
-    "HashMap.Buckets",
-    "ReadyToRunInfo.EntryPointToMethodDescMap",
-    "ReadyToRunInfo.RuntimeFunctions",
-    "RealCodeHeader.GCInfo",
-]
+ROOT = Path(__file__).resolve().parent.parent.parent
+SAMPLE_OF = 16
 
 
-@pytest.fixture(scope="module")
-def mutations() -> list[Mutation]:
-    return [Mutation(open_core(make_dump(zoo(version)).path)) for version in VERSIONS]
-
-
-def listed(number: Number) -> bool:
-    return any(fnmatchcase(str(number), pattern) for pattern in PATTERNS)
-
-
-def test_a_number_that_no_check_asks_for_is_listed(mutations: list[Mutation]) -> None:
-    missing = {
-        f"{mutation.source.layout.version} {number}" for mutation in mutations for number in mutation.not_asked() if not listed(number)
-    }
-    assert missing == set()
-
-
-def test_an_entry_that_is_not_needed_is_gone(mutations: list[Mutation]) -> None:
-    left = [str(number) for mutation in mutations for number in mutation.not_asked()]
-    assert [pattern for pattern in PATTERNS if not any(fnmatchcase(name, pattern) for name in left)] == []
-
-
-def test_a_changed_number_is_noticed(mutations: list[Mutation]) -> None:
-    for mutation in mutations:
-        known = {str(number): number for number in numbers(mutation.source)}
-        unseen = [name for name in NOTICED if name in known and "+8" in mutation.unseen(known[name])]
-        assert unseen == [], mutation.source.layout.version
+@pytest.mark.parametrize("version", VERSIONS)
+def test_most_numbers_that_move_are_noticed_and_none_breaks_a_check(version: str) -> None:
+    tool = [sys.executable, str(ROOT / "tools" / "mutate_layout.py"), "--json", "--sample", str(VERSIONS.index(version)), str(SAMPLE_OF)]
+    # The tool forks for each change, which this process with its threads could not.
+    done = subprocess.run([*tool, str(make_dump(zoo(version)).path)], check=True, capture_output=True, text=True, timeout=600)
+    tried = json.loads(done.stdout)
+    assert len({change["number"] for change in tried}) > 15
+    assert [change for change in tried if change["failed"]] == []
+    numbers = {change["number"] for change in tried}
+    unnoticed = {change["number"] for change in tried if change["noticed_by"] is None}
+    assert len(unnoticed) <= len(numbers) // 2, unnoticed

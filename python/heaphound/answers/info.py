@@ -54,7 +54,8 @@ def _abilities(session: Session) -> list[Ability]:
     """The layout's own self-checks, then every part that was tried on this dump."""
     found = []
     for checked in session.runtime.abilities:
-        found.append(Ability(checked.name, "available" if checked.available else "unavailable", checked.origin, checked.failed or ""))
+        state: AbilityState = "available" if checked.available else "unavailable"
+        found.append(Ability(checked.name, state, checked.origin, checked.failed or "", checked.not_exercised))
     known = {ability.name for ability in found}
     origin = "descriptor + layout file, self-checked" if session.runtime.descriptor is not None else "layout file, self-checked"
     parts: tuple[tuple[str, Callable[[], int]], ...] = (
@@ -69,7 +70,6 @@ def _abilities(session: Session) -> list[Ability]:
     for name, read in parts:
         if name in known:
             continue
-        state: AbilityState
         try:
             gaps = read()
             state, note = ("available", "") if gaps == 0 else ("partial", f"{gaps} parts could not be read")

@@ -19,6 +19,8 @@ class Ability:
     """Where its offsets come from: ``descriptor``, ``layout file, self-checked``, ``found by search``; empty if unavailable."""
     note: str = ""
     """What is missing and what would bring it back; empty when all is well."""
+    not_exercised: tuple[str, ...] = ()
+    """Numbers and structures of the layout of which this dump has no case (no thin lock, say), so that no self-check could try them."""
 
 
 @dataclass(frozen=True, slots=True)

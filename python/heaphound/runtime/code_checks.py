@@ -1,21 +1,13 @@
-"""Self-checks on code: what stands for a method must lead to it, and stacks must be walked to their end."""
+"""Self-checks on code: what stands for a method must lead to it, and Frames must be of known classes."""
 
-from itertools import islice
-
-from heaphound.errors import Malformed, Unreadable
+from heaphound.errors import Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import CodeSection
-from heaphound.runtime.gc_info.gc_info import read_gc_info
 from heaphound.runtime.prepared_code import PreparedCode
-from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.frame_types import frame_types
-from heaphound.runtime.stacks.il_maps import ILMaps
-from heaphound.runtime.stacks.walk import StackWalker
-from heaphound.runtime.symbols import SymbolStore
 from heaphound.runtime.threads import NO_FRAME
 
 SAMPLE_METHODS = 8
-SAMPLE_STACKS = 8
 SAMPLE_FRAMES = 24
 POINTER_BYTES = 8
 SLOTS_PER_CHUNK = 8  # MethodTable::VTableIndir_t of src/coreclr/vm/methodtable.h: a table of virtual methods comes in chunks of eight
@@ -27,10 +19,15 @@ def check_virtual_methods(subject: CheckSubject) -> None:
     table = subject.runtime.global_value("ObjectMethodTable")
     count = min(memory.u16(table + layout.offset("MethodTable", "NumVirtuals")), SLOTS_PER_CHUNK)
     expect(count > 0, "MethodTable.NumVirtuals: System.Object has no virtual method")
-    for slot in memory.words(memory.pointer(table + layout.size("MethodTable")), count):
+    for number, slot in enumerate(memory.words(memory.pointer(table + layout.size("MethodTable")), count)):
         location = subject.code.locate(slot)
         owner = None if location is None or location.method is None else location.method.declaring_type
         expect(owner == "System.Object", f"MethodTable: a virtual method of System.Object at {slot:#x} is one of {owner or 'no type'}")
+        if subject.types.core_library.metadata is not None and location is not None and location.method is not None:
+            declared = subject.code.methods.in_slot(table, number)
+            expect(
+                declared == location.method.method_desc, f"MethodDesc.Slot: slot {number} of System.Object is {location.method.full_name}"
+            )
 
 
 def check_prepared(subject: CheckSubject) -> None:
@@ -39,9 +36,12 @@ def check_prepared(subject: CheckSubject) -> None:
     if section is None:
         return
     prepared, found, address = PreparedCode(subject.memory, subject.layout), 0, section.end
+    outside = [entry for entry in prepared.entries(subject.core_library) if not section.start <= entry < section.end]
+    expect(
+        not outside, f"HashMap: {len(outside)} prepared methods lie outside of the core library's image, one at {(outside or [0])[0]:#x}"
+    )
     while found < SAMPLE_METHODS and (nearest := prepared.before(subject.core_library, address - 1)) is not None:
         address, desc = nearest
-        expect(section.start <= address, f"HashMap: the prepared method {address:#x} lies outside of the core library's image")
         expect(bool(subject.code.methods.method(desc).name), f"HashMap: the prepared method {address:#x} has no MethodDesc")
         start = _fragment_start(prepared, subject, section, address)
         expect(start == address, f"RUNTIME_FUNCTION: the code of the prepared method {address:#x} starts at {start or 0:#x}")
@@ -95,52 +95,3 @@ def check_frame_types(subject: CheckSubject) -> None:
             following = subject.pointer(frame, "Frame", "Next")
             expect(following in NO_FRAME or following > frame, f"Frame.Next: {following:#x} does not lie above {frame:#x}")
             frame, left = following, left - 1
-
-
-def check_stacks(subject: CheckSubject) -> None:
-    """Most stacks are walked to their end, most Frames tell what they have to, and what code says of itself fits it.
-
-    A thread that was stopped in a prologue, or whose stack is damaged, may end early: so a kind of trouble counts where it is the rule.
-    """
-    walker = StackWalker(subject.runtime, subject.code)
-    maps = ILMaps(walker.debug_infos, subject.types, SymbolStore(()))
-    outcomes: dict[str, list[str | None]] = {}
-    seen: set[int] = set()
-    for thread in [thread for thread in subject.threads if thread.alive and thread.os_id is not None][:SAMPLE_STACKS]:
-        end: str | None = None
-        for frame in islice(walker.walk(thread), SAMPLE_FRAMES):
-            if isinstance(frame, StackEnd):
-                end = frame.reason
-            elif isinstance(frame, ExplicitFrame):
-                outcomes.setdefault(frame.frame_type, []).append(_frame_problem(walker, frame))
-            elif frame.code.start not in seen:
-                seen.add(frame.code.start)
-                outcomes.setdefault(f"{frame.code.kind} code", []).append(_code_problem(subject, maps, frame))
-        outcomes.setdefault("stacks", []).append(end)
-    for what, problems in outcomes.items():
-        failed = [problem for problem in problems if problem is not None]
-        expect(2 * len(failed) <= len(problems), f"{what}: {len(failed)} of {len(problems)} cannot be read: {failed[0] if failed else ''}")
-
-
-def _frame_problem(walker: StackWalker, frame: ExplicitFrame) -> str | None:
-    """What is wrong with a Frame: above all, that managed code is not where it says to go on."""
-    if frame.problem is not None or frame.resume is None or walker.codes.is_managed(frame.resume.ip):
-        return frame.problem
-    return f"the Frame at {frame.frame_address:#x} leads to {frame.resume.ip:#x}, which is no managed code"
-
-
-def _code_problem(subject: CheckSubject, maps: ILMaps, frame: ManagedFrame) -> str | None:
-    code = frame.code
-    if code.problem is not None:
-        return code.problem
-    if not code.fragment_start <= frame.ip <= code.fragment_end:
-        return f"the code at {frame.ip:#x} is said to lie from {code.fragment_start:#x} to {code.fragment_end:#x}"
-    try:
-        info = read_gc_info(subject.memory, code.gc_info, subject.layout.constant("GCInfoVersion"), subject.runtime.core.machine)
-        if code.kind == "jit":
-            maps.map_of(code)
-    except (Malformed, Unreadable) as error:
-        return str(error)
-    if not code.fragment_end - code.start <= info.header.code_length or frame.native_offset > info.header.code_length:
-        return f"GcInfo says that the code at {code.start:#x} has {info.header.code_length} bytes"
-    return None

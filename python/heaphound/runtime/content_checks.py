@@ -103,6 +103,9 @@ def check_current_threads(subject: CheckSubject) -> None:
     if offset is None:
         raise LayoutError("self-check Thread.t_currentThread: there is no such field")
     agreeing = 0
+    if all(thread.managed_object is None for thread in subject.threads):
+        subject.not_exercised("Thread.t_currentThread")  # a program that never asked for its threads has no objects of them
+        return
     for thread in subject.threads:
         base = storage.bases(thread.address, thread_type).gc if thread.alive else None
         current = subject.memory.pointer(base + offset) if base is not None else 0

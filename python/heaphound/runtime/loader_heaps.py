@@ -124,13 +124,16 @@ def _blocks(runtime: Runtime, heap: int) -> Iterator[tuple[int, int]]:
     if not runtime.module.base <= vtable < runtime.module.end:
         raise Malformed(f"the heap at {heap:#x} begins with {vtable:#x}, no vtable of {runtime.module.name}")
     block = memory.pointer(heap + layout.offset("LoaderHeap", "FirstBlock"))
-    for _ in range(LIMITS.loader_heap_blocks):
-        if not block:
-            return
+    seen: set[int] = set()
+    while block:
+        if block in seen:
+            raise Malformed(f"the list of the blocks of the loader heap at {heap:#x} runs in a circle at {block:#x}")
+        if len(seen) >= LIMITS.loader_heap_blocks:
+            raise LimitExceeded(f"the loader heap at {heap:#x} has more than {LIMITS.loader_heap_blocks} blocks")
+        seen.add(block)
         start = memory.pointer(block + layout.offset("LoaderHeapBlock", "VirtualAddress"))
         size = memory.u64(block + layout.offset("LoaderHeapBlock", "VirtualSize"))
         if not start or start % PAGE_BYTES or not size or size % PAGE_BYTES or size > LIMITS.loader_heap_block_bytes:
             raise Malformed(f"block {block:#x} of the loader heap at {heap:#x} claims {size} bytes at {start:#x}")
         yield start, start + size
         block = memory.pointer(block + layout.offset("LoaderHeapBlock", "Next"))
-    raise LimitExceeded(f"the loader heap at {heap:#x} has more than {LIMITS.loader_heap_blocks} blocks, or its list runs in a circle")

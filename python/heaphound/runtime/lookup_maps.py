@@ -39,6 +39,10 @@ class LookupMaps:
     def _mask(self, address: int) -> int:
         return ~self._memory.u64(address + self._flags)
 
+    def entry_count(self, address: int) -> int:
+        """How many rows the map has room for, row 0 included."""
+        return sum(count for _, count in self._blocks(address))
+
     def get(self, address: int, row: int) -> int:
         """The structure of a row, 0 where there is none (yet)."""
         left = row

@@ -8,7 +8,7 @@ them out, and composite images have no CLI header. Sources: src/coreclr/vm/ready
 from bisect import bisect_right
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import LimitExceeded, Malformed
+from heaphound.errors import LayoutError, LimitExceeded, Malformed
 from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
 from heaphound.runtime.runtime_functions import piece_bytes
@@ -38,6 +38,10 @@ class PreparedCode:
         order = self._sorted.setdefault(module, sorted(entries))
         index = bisect_right(order, address) - 1
         return (order[index], entries[order[index]]) if index >= 0 else None
+
+    def entries(self, module: int) -> tuple[int, ...]:
+        """All prepared entry points of a module, in no order. Raises Unreadable, Malformed."""
+        return tuple(self._entries(module))
 
     def fragment_start(self, module: int, base: int, address: int) -> int | None:
         """Start of the code fragment (a method's main body or a funclet) that holds an address of the image at `base`; None outside code.
@@ -102,6 +106,8 @@ class PreparedCode:
         if count > LIMITS.prepared_buckets:
             raise LimitExceeded(f"the map of prepared methods of module {module:#x} claims {count} buckets")
         size, slots = layout.size("Bucket"), layout.constant("HashMapSlotsPerBucket")
+        if max(layout.offset("Bucket", "Keys"), layout.offset("Bucket", "Values")) + 8 * slots > size:
+            raise LayoutError(f"the layout of .NET {layout.version} has {slots} slots in a Bucket of {size} bytes, where they do not fit")
         words = memory.words(buckets + size, count * size // 8)
         keys_at, values_at = layout.offset("Bucket", "Keys") // 8, layout.offset("Bucket", "Values") // 8
         mask = layout.constant("HashMapValueMask")

@@ -21,13 +21,15 @@ from heaphound.runtime.vtables import first_vtable, vtable_addresses
 class Ability:
     """One thing that can be done with this dump. `origin` says where its offsets come from; empty when it is not available.
 
-    `failed` is the sentence of the check that takes the ability away; None when it is available.
+    `failed` is the sentence of the check that takes the ability away; None when it is available. `not_exercised` are the numbers and
+    structures of which this dump has no case, so that no check could find them wrong.
     """
 
     name: str
     available: bool
     origin: str
     failed: str | None
+    not_exercised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from heaphound.runtime.code_checks import (
     check_frame_types,
     check_internal_calls,
     check_prepared,
-    check_stacks,
     check_virtual_methods,
 )
 from heaphound.runtime.content_checks import (
@@ -20,13 +19,32 @@ from heaphound.runtime.content_checks import (
     check_methods,
     check_names,
 )
+from heaphound.runtime.header_checks import check_headers
+from heaphound.runtime.held_checks import (
+    check_exceptions,
+    check_finalizable,
+    check_held_statics,
+    check_held_thread_statics,
+    check_initialized,
+)
 from heaphound.runtime.link_checks import check_bookkeeping, check_chunks, check_instantiations, check_loader_heaps
+from heaphound.runtime.method_checks import check_jit_headers, check_made_methods, check_tokens
+from heaphound.runtime.module_checks import (
+    check_binders,
+    check_collectible_modules,
+    check_emitted,
+    check_images,
+    check_references,
+)
+from heaphound.runtime.number_checks import check_bits, check_packing, check_places
 from heaphound.runtime.runtime import Ability, Runtime
+from heaphound.runtime.stack_checks import check_protected, check_stacks
 from heaphound.runtime.structure_checks import (
     check_class,
     check_code_ranges,
     check_fields,
     check_finalizer_queue,
+    check_gc_state,
     check_handles,
     check_modules,
     check_objects,
@@ -38,6 +56,7 @@ from heaphound.runtime.structure_checks import (
     check_token,
     check_walk,
 )
+from heaphound.runtime.type_checks import check_contents, check_kinds, check_sizes
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -53,19 +72,33 @@ class Check:
 
 
 CHECKS = [
+    Check("layout", "bits", (("FieldDesc", "DWord1"),), check_bits),
+    Check("layout", "packing", (("TableSegment", "Values"),), check_packing),
+    Check("layout", "places", (("Thread", "Id"),), check_places),
     Check("heap walk", "objects", (("MethodTable", "MTFlags"), ("MethodTable", "ParentMethodTable")), check_objects),
     Check("heap walk", "segments", (("HeapSegment", "Mem"), ("GcDacVars", "GenerationTable")), check_segments),
+    Check("heap walk", "state of the GC", (("GcDacVars", "StructuresInvalidCount"),), check_gc_state),
     Check("heap walk", "walk of the smallest segments", (("HeapSegment", "Allocated"), ("MethodTable", "BaseSize")), check_walk),
     Check("types", "EEClass", (("MethodTable", "EEClassOrCanonMT"), ("EEClass", "MethodTable")), check_class),
     Check("types", "TypeDef", (("Module", "TypeDefToMethodTableMap"), ("ModuleLookupMap", "TableData")), check_token),
     Check("types", "instantiations", (("Module", "AvailableTypeParams"), ("EETypeHashTable", "Count")), check_instantiations),
-    Check("type names", "metadata", (("Module", "Path"),), check_metadata),
+    Check("types", "kinds", (("MethodTable", "MTFlags"),), check_kinds),
+    Check("types", "sizes", (("EEClass", "BaseSizePadding"),), check_sizes),
+    Check("types", "contents", (("MethodTable", "MTFlags"),), check_contents),
+    Check("type names", "metadata", (("PEImageLayout", "Base"),), check_metadata),
     Check("type names", "well-known types", (("Module", "TypeDefToMethodTableMap"),), check_names),
     Check("fields", "FieldDesc", (("EEClass", "FieldDescList"), ("FieldDesc", "DWord2")), check_fields),
     Check("fields", "known fields", (("FieldDesc", "DWord1"),), check_field_names),
     Check("modules", "modules", (("Module", "Assembly"), ("Assembly", "Module"), ("AppDomain", "DomainAssemblyList")), check_modules),
+    Check("modules", "images", (("PEImageLayout", "Size"), ("PEImageLayout", "Flags")), check_images),
+    Check("modules", "binders", (("PEAssembly", "AssemblyBinder"), ("AssemblyBinder", "AssemblyLoadContext")), check_binders),
+    Check("modules", "modules that can be unloaded", (("LoaderAllocator", "ObjectHandle"),), check_collectible_modules),
+    Check("modules", "modules made in memory", (("Module", "DynamicMetadata"),), check_emitted),
+    Check("types", "references to types", (("Module", "TypeRefToMethodTableMap"),), check_references),
     Check("statics", "owner", (("DynamicStaticsInfo", "GCStatics"), ("DomainLocalModule", "GCStatics")), check_statics),
     Check("statics", "known statics", (("FieldDesc", "DWord1"),), check_known_statics),
+    Check("statics", "declared types", (("DynamicStaticsInfo", "GCStatics"), ("DynamicClassInfo", "DynamicEntry")), check_held_statics),
+    Check("statics", "initialized", (("DomainLocalModule", "DataBlob"),), check_initialized),
     Check("thread statics", "owner", (("Thread", "ThreadLocalDataPtr"), ("ThreadLocalBlock", "TLMTable")), check_thread_statics),
     Check(
         "thread statics",
@@ -73,18 +106,26 @@ CHECKS = [
         (("ThreadStaticsInfo", "GCTlsIndex"), ("ThreadLocalModule", "GCStatics")),
         check_current_threads,
     ),
+    Check("thread statics", "declared types", (("ThreadLocalData", "NonCollectibleTlsArrayData"),), check_held_thread_statics),
     Check("handles", "HandleTable", (("HandleTable", "SegmentList"), ("TableSegment", "BlockType")), check_handles),
     Check("finalizer queue", "CFinalize", (("CFinalize", "FillPointers"),), check_finalizer_queue),
+    Check("finalizer queue", "finalizers", (("MethodTable", "MTFlags"),), check_finalizable),
     Check("threads", "ThreadStore", (("ThreadStore", "FirstThreadLink"), ("Thread", "LinkNext")), check_threads),
+    Check("threads", "exceptions", (("Thread", "LastThrownObject"), ("ExceptionInfo", "ThrownObject")), check_exceptions),
+    Check("locks", "headers", (("SyncTableEntry", "Object"),), check_headers),
     Check("locks", "SyncTableEntry", (("SyncTableEntry", "SyncBlock"), ("SyncBlock", "Link")), check_sync_blocks),
     Check("code", "RangeSection", (("RangeSection", "RangeBegin"), ("CodeHeapListNode", "HeaderMap")), check_code_ranges),
     Check("code", "methods", (("RealCodeHeader", "MethodDesc"), ("MethodDescChunk", "MethodTable")), check_methods),
     Check("code", "MethodDescs of System.Object", (("EEClass", "MethodDescChunk"),), check_chunks),
+    Check("code", "tokens", (("MethodDescChunk", "FlagsAndTokenRange"), ("Module", "MethodDefToDescMap")), check_tokens),
+    Check("code", "JIT headers", (("RealCodeHeader", "UnwindInfos"), ("RealCodeHeader", "EHInfo")), check_jit_headers),
+    Check("code", "made methods", (("InstantiatedMethodDesc", "NumGenericArgs"), ("StoredSigMethodDesc", "Sig")), check_made_methods),
     Check("code", "virtual methods", (("MethodTable", "NumVirtuals"),), check_virtual_methods),
     Check("code", "prepared methods", (("ReadyToRunInfo", "EntryPointToMethodDescMap"),), check_prepared),
     Check("code", "internal calls", (("ECHash", "MethodDesc"),), check_internal_calls),
     Check("stacks", "Frames", (("Frame", "Next"), ("Thread", "Frame")), check_frame_types),
     Check("stacks", "walk", (("RealCodeHeader", "UnwindInfos"), ("InlinedCallFrame", "CallSiteSP")), check_stacks),
+    Check("stacks", "GCFrames", (("GCFrame", "ObjRefs"),), check_protected),
     Check("memory map", "loader heaps", (("LoaderAllocator", "HighFrequencyHeap"), ("LoaderHeapBlock", "Next")), check_loader_heaps),
     Check("memory map", "tables of the GC", (("GcDacVars", "BookkeepingStart"), ("CardTableInfo", "LowestAddress")), check_bookkeeping),
 ]
@@ -93,25 +134,29 @@ CHECKS = [
 def read_abilities(runtime: Runtime) -> tuple[Ability, ...]:
     """Every ability with the outcome of its checks: available when all pass, else with the first one's sentence.
 
-    Reads some thousand words of the dump and walks a few small segments: tens of milliseconds whatever the size of the heap.
+    Reads some ten thousand words of the dump and walks a few small segments: some tenths of a second whatever the size of the heap. What is
+    sampled (types, methods, threads, objects) is the first of each kind, so that the outcome is the same each time.
     """
     subject = CheckSubject(runtime)
-    outcome: dict[str, str | None] = {}
+    failed: dict[str, str | None] = {}
+    lacking: dict[str, list[str]] = {}
     for check in CHECKS:
-        if outcome.get(check.ability) is not None:
+        if failed.get(check.ability) is not None:
             continue
+        before = len(subject.lacking)
         try:
             check.run(subject)
         except HeaphoundError as error:
-            outcome[check.ability] = f"{check.name}: {error}"
+            failed[check.ability] = f"{check.name}: {error}"
         else:
-            outcome[check.ability] = None
-    return tuple(_ability(runtime, name, failed) for name, failed in outcome.items())
+            failed[check.ability] = None
+        lacking.setdefault(check.ability, []).extend(subject.lacking[before:])
+    return tuple(_ability(runtime, name, reason, lacking[name]) for name, reason in failed.items())
 
 
-def _ability(runtime: Runtime, name: str, failed: str | None) -> Ability:
+def _ability(runtime: Runtime, name: str, failed: str | None, lacking: list[str]) -> Ability:
     fields = tuple(field for check in CHECKS if check.ability == name for field in check.rests_on)
-    return Ability(name, failed is None, "" if failed else origin_of(runtime, fields), failed)
+    return Ability(name, failed is None, "" if failed else origin_of(runtime, fields), failed, tuple(dict.fromkeys(lacking)))
 
 
 def origin_of(runtime: Runtime, fields: Fields) -> str:

@@ -3,22 +3,24 @@
 import numpy as np
 import numpy.typing as npt
 
-from heaphound._core import Heap
+from heaphound.errors import Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import code_ranges
 from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.finalizer import read_finalizer_queue
-from heaphound.runtime.heap import PAGE_BYTES, Segment
-from heaphound.runtime.heap_walk import heap_layout, unused_stretches
+from heaphound.runtime.handles import HandleTable
+from heaphound.runtime.heap import MAXIMUM_HEAPS, PAGE_BYTES
 from heaphound.runtime.lookup_maps import LookupMaps
+from heaphound.runtime.metadata.schema import Table
 from heaphound.runtime.method_tables import MethodTables
 from heaphound.runtime.sync_blocks import read_sync_blocks
 from heaphound.runtime.threads import Thread, ThreadState
 
 MAXIMUM_LOCAL_MODULES = 1 << 20
 MAXIMUM_MANAGED_ID = 1 << 24
-LARGEST_SAMPLE_BYTES = 64 << 20
 POINTER_BYTES = 8
+MORE_ROWS = 8  # the map has room for row 0 and one or two more than there are (Module::AllocateMaps, src/coreclr/vm/ceeload.cpp)
+GC_STATES = (0, 1, 2)  # c_gc_state_marking, planning, free of src/coreclr/gc/gcpriv.h
 FULLY_INITIALIZED = 0x20000  # TS_FullyInitialized of src/coreclr/vm/threads.h: set for every thread that runs
 KNOWN_SEGMENT_FLAGS = (1 << 20) - 1  # heap_segment_flags_* of src/coreclr/gc/gcpriv.h; nine bits in use
 
@@ -38,24 +40,51 @@ def check_segments(subject: CheckSubject) -> None:
         on_pages = segment.committed_end % PAGE_BYTES == 0 and segment.reserved_end % PAGE_BYTES == 0
         expect(on_pages, f"heap_segment: {segment.address:#x} is committed to {segment.committed_end:#x}, which is no page")
         expect(segment.flags & ~KNOWN_SEGMENT_FLAGS == 0, f"heap_segment.Flags: {segment.flags:#x} at {segment.address:#x}")
+    _check_bounds(subject)
+    if heap.collecting:
+        subject.not_exercised("GCAllocContext")  # a collection takes the contexts back and moves the ends of segments
+        return
     for start, end in heap.allocation_contexts:
-        expect(heap.segment_of(start) is not None, f"GCAllocContext: {start:#x} to {end:#x} lies in no segment")
+        around = heap.segment_of(start)
+        inside = around is not None and end <= around.committed_end
+        expect(inside, f"GCAllocContext: {start:#x} to {end:#x} lies in no segment")
+
+
+def _check_bounds(subject: CheckSubject) -> None:
+    """Regions of one kind have one size; most memory that is said to be committed is there, to its last page."""
+    heap, memory = subject.heap, subject.memory
+    own = [segment for segment in heap.segments if segment.kind != "Frozen"]
+    if heap.regions:
+        sizes = {segment.reserved_end - segment.committed_start for segment in own if segment.kind.startswith("Generation")}
+        expect(len(sizes) <= 1, f"heap_segment.Reserved: regions of one kind have {sorted(sizes)[:4]} bytes")
+    begun = [segment for segment in own if memory.readable(segment.start, POINTER_BYTES)]
+    lacking = [segment for segment in begun if not memory.readable(segment.committed_end - POINTER_BYTES, POINTER_BYTES)]
+    some = f" {lacking[0].committed_end:#x} of {lacking[0].address:#x}" if lacking else ""
+    expect(2 * len(lacking) <= len(begun), f"heap_segment.Committed: the dump has no memory before{some} and {len(lacking)} in all")
+
+
+def check_gc_state(subject: CheckSubject) -> None:
+    """What the GC says of itself is one of the few things that it can say."""
+    for name, allowed in (("CurrentGCState", GC_STATES), ("StructuresInvalidCount", range(MAXIMUM_HEAPS + 1))):
+        try:
+            variable = subject.memory.pointer(subject.runtime.gc.address + subject.layout.offset("GcDacVars", name))
+            found = subject.memory.i32(variable) if variable else None
+        except Unreadable:
+            continue  # then the answer is "not known" too
+        expect(found is None or found in allowed, f"GcDacVars.{name}: {found}")
 
 
 def check_walk(subject: CheckSubject) -> None:
-    """The smallest segments of each kind are objects from the first to the last byte."""
-    heap = subject.heap
-    chosen: dict[str, Segment] = {}
-    for segment in heap.segments:
-        if 0 < segment.size_bytes < chosen.get(segment.kind, segment).size_bytes + 1:
-            chosen[segment.kind] = segment
-    ranges = [(segment.start, segment.end) for segment in chosen.values() if segment.size_bytes <= LARGEST_SAMPLE_BYTES]
-    free = subject.runtime.global_value("FreeObjectMethodTable")
-    walked = Heap.walk(subject.memory.image, heap_layout(subject.layout), sorted(ranges), unused_stretches(heap), free)
+    """The smallest segments of each kind are objects from the first to the last byte; while a collection rewrites them, mostly."""
+    walked = subject.sample
+    if subject.heap.collecting:
+        half = sum(end - start for start, end in subject.sample_ranges) // 2
+        expect(walked.walked_bytes >= half, f"heap walk: {walked.walked_bytes} of {2 * half} bytes are objects")
+        return
     if walked.gaps:
         start, end, reason = walked.gaps[0]
         expect(False, f"heap walk: {start:#x} to {end:#x}: {reason}")
-    total = sum(end - start for start, end in ranges)
+    total = sum(end - start for start, end in subject.sample_ranges)
     expect(walked.walked_bytes + walked.hole_bytes == total, f"heap walk: {walked.walked_bytes} of {total} bytes are objects")
 
 
@@ -70,6 +99,11 @@ def check_token(subject: CheckSubject) -> None:
     """Row of System.String's TypeDef, looked up in its module's map, gives System.String's MethodTable."""
     memory, layout = subject.memory, subject.layout
     tables, maps = MethodTables(memory, layout), LookupMaps(memory, layout)
+    rows, library = 0, subject.types.core_library
+    if library.metadata is not None:
+        rows = library.metadata.tables.count(Table.TYPE_DEF)
+    room = maps.entry_count(subject.core_library + layout.offset("Module", "TypeDefToMethodTableMap"))
+    expect(not rows or rows < room <= rows + MORE_ROWS, f"ModuleLookupMap.Count: room for {room} types, metadata has {rows}")
     for name in ("ObjectMethodTable", "StringMethodTable"):
         table = subject.runtime.global_value(name)
         row = tables.token_row(table)
@@ -152,10 +186,14 @@ def check_threads(subject: CheckSubject) -> None:
         expect(found == counted, f"ThreadStore.{name}: {found} such threads in the list, {counted} counted")
     expect(any(thread.finalizer for thread in threads), "FinalizerThread: it is not in the thread list")
     expect(len({thread.managed_id for thread in threads}) == len(threads), "Thread.Id: two threads have one managed id")
-    expect(any(thread.managed_object for thread in threads), "Thread.GCHandle: no thread has a managed object")
+    if all(thread.managed_object is None for thread in threads):
+        subject.not_exercised("Thread.GCHandle")  # a program that never asked for its threads has no objects of them
     for thread in threads:
         _check_thread(subject, thread)
     known = {registers.os_id for registers in subject.runtime.core.threads}
+    alive = [thread for thread in threads if thread.alive]
+    nameless = sum(thread.os_id is None for thread in alive)
+    expect(2 * nameless <= len(alive), f"Thread.OSId: {nameless} of {len(alive)} threads that run have none")
     strangers = [thread.os_id for thread in threads if thread.os_id is not None and thread.os_id not in known]
     many = known and len(strangers) > len(threads) // 2
     expect(not many, f"Thread.OSId: {len(strangers)} threads are not among the core's {len(known)}")
@@ -187,6 +225,20 @@ def check_handles(subject: CheckSubject) -> None:
     held = np.concatenate([handles.objects[~handles.of_kind("WeakInteriorPointer")], handles.dependent_pairs()[1]])
     outside = _outside(held, subject.heap.object_ranges())
     expect(outside == 0, f"HandleTable: {outside} of {len(held)} handles hold what is no object of the heap")
+    _check_thread_handles(subject, handles)
+
+
+def _check_thread_handles(subject: CheckSubject, handles: HandleTable) -> None:
+    """A thread's handle of its managed object is in the table, a weak one; a strong one holds the same (Thread::GetExposedObject)."""
+    kinds = dict(zip(handles.addresses.tolist(), handles.kinds.tolist(), strict=True))
+    objects = [thread.managed_object for thread in subject.threads if thread.managed_object is not None]
+    slots = [subject.pointer(thread.address, "Thread", "GCHandle") for thread in subject.threads if thread.managed_object is not None]
+    absent = [slot for slot in slots if slot not in kinds]
+    expect(not absent, f"TableSegment.Values: {len(absent)} of {len(slots)} handles of threads are not in the table")
+    found = {handles.kind_names[kinds[slot]] for slot in slots}
+    expect(found <= {"WeakShort"}, f"TableSegment.BlockType: threads have handles of kind {', '.join(sorted(found))}, not WeakShort")
+    strong = set(handles.objects[handles.of_kind("Strong")].tolist())
+    expect(not objects or bool(strong.intersection(objects)), "TableSegment.BlockType: no thread's managed object has a strong handle")
 
 
 def _outside(addresses: npt.NDArray[np.uint64], ranges: list[tuple[int, int]]) -> int:
@@ -210,10 +262,11 @@ def check_finalizer_queue(subject: CheckSubject) -> None:
 
 
 def check_sync_blocks(subject: CheckSubject) -> None:
-    """The header of each object with a sync block has that block's index; owners and waiters are threads."""
+    """The header of each object with a sync block has that block's index; owners and waiters are threads; who is locked has an owner."""
     memory, layout = subject.memory, subject.layout
     in_use = layout.constant("ObjectHeader.HashOrSyncBlockIndex")
     threads = {thread.address for thread in subject.threads}
+    held, doubtful, waited = 0, 0, False
     for block in read_sync_blocks(subject.runtime, subject.threads):
         header = memory.u32(block.object - 4)
         same = bool(header & in_use) and header & layout.constant("ObjectHeader.SyncBlockIndexMask") == block.index
@@ -221,6 +274,24 @@ def check_sync_blocks(subject: CheckSubject) -> None:
         expect(not block.held or block.owner in threads, f"AwareLock: the owner of block {block.index} is no thread")
         expect(not block.held or 1 <= block.recursion < 1 << 20, f"AwareLock.Recursion: {block.recursion} in block {block.index}")
         expect(threads.issuperset(block.waiting), f"SyncBlock.Link: what waits at block {block.index} is no thread")
+        expect(block.entering <= len(threads), f"AwareLock.LockState: {block.entering} threads wait for block {block.index}")
+        named = _named_owner(subject, block.address)
+        held += block.held or named
+        doubtful += block.held != named
+        waited = waited or bool(block.waiting)
+    if not held:
+        subject.not_exercised("AwareLock")
+    if not waited:
+        subject.not_exercised("WaitEventLink")
+    expect(2 * doubtful <= held, f"AwareLock.LockState: {doubtful} of {held} monitors with an owner are not locked, or the other way round")
+
+
+def _named_owner(subject: CheckSubject, block: int) -> bool:
+    """Whether a monitor names an owner, locked or not; it is cleared when the owner leaves (AwareLock::LeaveHelper, syncblk.inl)."""
+    monitor = block + subject.layout.offset("SyncBlock", "Monitor")
+    if subject.layout.has("AwareLock", "HoldingThreadId"):
+        return subject.memory.u32(monitor + subject.layout.offset("AwareLock", "HoldingThreadId")) != 0
+    return subject.pointer(monitor, "AwareLock", "HoldingThread") != 0
 
 
 def check_code_ranges(subject: CheckSubject) -> None:

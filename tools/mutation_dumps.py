@@ -1,0 +1,17 @@
+"""The dumps on which layouts are mutated: together they have as many kinds of structures as the lab's programs can make."""
+
+from pathlib import Path
+
+from tests.lab.dumps import Recipe, make_dump, zoo
+from tests.lab.runtimes import SINCE_NET_6, VERSIONS
+
+
+def mutation_dumps(versions: list[str]) -> list[tuple[str, Path]]:
+    """(name, path) of each dump of the named versions, all where none is named: Zoo, then what Zoo on the workstation GC has not."""
+    found = []
+    for version in versions or VERSIONS:
+        recipes = [zoo(version), zoo(version, server_gc=True)]
+        if version in SINCE_NET_6:  # Stacks and Callables are compiled for net6.0
+            recipes += [Recipe("Stacks", version, ("blocked",)), Recipe("Stacks", version, ("busy", "1")), Recipe("Callables", version)]
+        found += [(recipe.name.rpartition("-")[0], make_dump(recipe).path) for recipe in recipes]
+    return found
