@@ -121,6 +121,20 @@ def changes(source: LayoutFile, number: Number) -> Iterator[tuple[str, LayoutFil
                 yield f"{delta:+}", with_value(source, number, known + delta)
 
 
+def shifted(source: LayoutFile, type_name: str, first: int, delta: int) -> LayoutFile:
+    """The file with all fields of a structure from offset `first` on moved by `delta` bytes, as when a field before them came or went."""
+    known = source.layout.types[type_name]
+    moved = {name: replace(field, offset=field.offset + (delta if field.offset >= first else 0)) for name, field in known.fields.items()}
+    return _with_type(source, type_name, replace(known, fields=moved))
+
+
+def shifted_globals(source: LayoutFile, first: int, delta: int) -> LayoutFile:
+    """The file with all places in g_dacTable from `first` on moved by `delta`, as when a variable before them came or went."""
+    table = source.dac_table
+    moved = {name: (index + (delta if index >= first else 0), added) for name, (index, added) in table.globals.items()}
+    return replace(source, dac_table=replace(table, globals=moved))
+
+
 def _with_type(source: LayoutFile, name: str, layout: TypeLayout) -> LayoutFile:
     return replace(source, layout=replace(source.layout, types={**source.layout.types, name: layout}))
 

@@ -116,16 +116,17 @@ class Trial:
                     return Outcome((check.ability, check.name), str(error))
         return Outcome()
 
-    def _can_notice(self, number: Number, index: int) -> bool:
-        return number in self.record.bound or number in self.record.asked[index] or CHECKS[index].ability == ALONE
+    def _can_notice(self, number: Number | None, index: int) -> bool:
+        return number is None or number in self.record.bound or number in self.record.asked[index] or CHECKS[index].ability == ALONE
 
-    def mended(self, number: Number, changed: LayoutFile) -> frozenset[int]:
+    def mended(self, changed: LayoutFile, number: Number | None = None) -> frozenset[int]:
         """The checks that fail as the file stands and pass with the change; none at all if one that passed fails with it.
 
-        Where the file as it stands is refused, all checks that pass once it no longer is.
+        `number` is the one that was changed, if it is one: then only checks that ask for it are run. Where the file as it stands is
+        refused, all checks that pass once it no longer is.
         """
         try:
-            return self._mender.run(lambda: self._mend(number, changed))
+            return self._mender.run(lambda: self._mend(changed, number))
         except ChildEnded:
             return frozenset()
 
@@ -133,7 +134,7 @@ class Trial:
     def _mender(self) -> Child[frozenset[int]]:
         return Child(self._seconds)
 
-    def _mend(self, number: Number, changed: LayoutFile) -> frozenset[int]:
+    def _mend(self, changed: LayoutFile, number: Number | None) -> frozenset[int]:
         try:
             subject = CheckSubject(self._bind(changed))
         except HeaphoundError:

@@ -4,9 +4,10 @@
     tools/mend_layout.py CORE                      # the file of the core's version
     tools/mend_layout.py CORE --layout FILE.json   # a file that is being written
 
-Each number that a failing check asked for is changed to values nearby, one at a time; a value is named when failing checks pass with it
-and none that passed before fails: the one first that mends most of them. A value that mends all is as good as an answer; several that mend
-one each mean that several numbers are wrong, or that the check does not tell them apart. Nothing is written; mend one number and ask again.
+Each number that a failing check asked for is changed to values nearby, one at a time, then together with all that lies behind it in its
+structure or table. A change is named when failing checks pass with it and none that passed before fails: the one first that mends most of
+them. What mends all is as good as an answer; several that mend one each mean that several numbers are wrong, or that the check does not
+tell them apart. Nothing is written; mend one number and ask again.
 The dump's own descriptor is left aside.
 """
 
@@ -25,26 +26,27 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's library starts threads when 
 from heaphound.dump.core import open_core
 from heaphound.layouts.load import LayoutFile, parse_layout_file
 from heaphound.runtime.self_checks import CHECKS
-from tools.layout_numbers import FLAGS_FROM, Number, numbers, value, with_value
+from tools.layout_numbers import FLAGS_FROM, Number, numbers, shifted, shifted_globals, value, with_value
 from tools.layout_trial import Trial
 
 REACH_BYTES = 64  # how far an offset or a size is looked for: a structure seldom grows by more between two versions
 MOST_SHOWN = 12
+SHIFTED_BYTES = (8, -8, 16, -16, 4, -4, 24, -24, 32, -32)
+SHIFTED_PLACES = (1, -1, 2, -2, 3, -3)
 REACH_PLACES = 6  # the same for places in g_dacTable, counts and bits
 
 
 @dataclass(frozen=True)
 class Mend:
-    """A value of one number with which checks pass that fail as the file stands: by their place in CHECKS."""
+    """A change with which checks pass that fail as the file stands: in words, how far it goes, and the checks by their place in CHECKS."""
 
-    number: Number
-    known: int
-    likely: int
+    words: str
+    distance: int
     passing: frozenset[int]
 
     def __str__(self) -> str:
         names = ", ".join(f"{CHECKS[index].ability} / {CHECKS[index].name}" for index in sorted(self.passing)[:MOST_SHOWN])
-        return f"{self.number} is {self.known}, likely {self.likely}: mends {len(self.passing)} ({names})"
+        return f"{self.words}: mends {len(self.passing)} ({names})"
 
 
 def nearby(source: LayoutFile, number: Number) -> Iterator[int]:
@@ -63,20 +65,42 @@ def nearby(source: LayoutFile, number: Number) -> Iterator[int]:
 
 
 def mends(trial: Trial) -> Iterator[Mend]:
-    """Every single change that makes checks pass; the search ends with the number of which one value makes all of them pass."""
-    record = trial.record
+    """Every change that makes checks pass: of one number; then of all fields of a structure from one on, and of all globals from one on."""
+    record, source = trial.record, trial.source
     asking = Counter(number for check in record.failing for number in record.asked[check])
     if record.refused is not None:
         asking = Counter(record.bound)
-    for number, _ in sorted(asking.items(), key=lambda item: (-item[1], item[0])):
+    known = set(numbers(source))
+    wanted = [number for number, _ in sorted(asking.items(), key=lambda item: (-item[1], item[0])) if number in known]
+    for number in wanted:
         whole = False
-        for likely in nearby(trial.source, number) if number in set(numbers(trial.source)) else ():
-            passing = trial.mended(number, with_value(trial.source, number, likely))
+        for likely in nearby(source, number):
+            passing = trial.mended(with_value(source, number, likely), number)
             if passing:
-                yield Mend(number, value(trial.source, number), likely, passing)
+                own = value(source, number)
+                yield Mend(f"{number} is {own}, likely {likely}", abs(likely - own), passing)
                 whole = whole or passing >= record.failing.keys()
         if whole and record.failing:
             return
+    for words, distance, changed in shifts(source, wanted):
+        passing = trial.mended(changed)
+        if passing:
+            yield Mend(words, distance, passing)
+
+
+def shifts(source: LayoutFile, wanted: list[Number]) -> Iterator[tuple[str, int, LayoutFile]]:
+    """The files with a whole tail moved: what a field or a variable that came or went does to those behind it."""
+    for number in [number for number in wanted if number.kind == "global"]:
+        for delta in SHIFTED_PLACES:
+            first = value(source, number)
+            if all(index + delta < source.dac_table.entry_count for index, _ in source.dac_table.globals.values() if index >= first):
+                yield f"globals from {number.name} ({first}) on, {delta:+}", abs(delta), shifted_globals(source, first, delta)
+    for number in [number for number in wanted if number.kind == "offset"]:
+        for delta in SHIFTED_BYTES:
+            first = value(source, number)
+            if first + delta >= 0:
+                words = f"{number.structure} from {number.name.partition('.')[2]} ({first}) on, {delta:+}"
+                yield words, abs(delta), shifted(source, number.structure, first, delta)
 
 
 def main() -> None:
@@ -92,7 +116,7 @@ def main() -> None:
     if record.refused is None and not record.failing:
         print("every self-check passes")
         return
-    found = sorted(mends(trial), key=lambda mend: (-len(mend.passing), abs(mend.likely - mend.known)))
+    found = sorted(mends(trial), key=lambda mend: (-len(mend.passing), mend.distance))
     for mend in found[:MOST_SHOWN]:
         print(mend)
     if not found:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.lab.dumps import Recipe, make_dump, zoo
+from tests.lab.kinds import kernel_writes_cores_here, make_crash
 from tests.lab.runtimes import SINCE_NET_6, VERSIONS
 
 
@@ -14,4 +15,6 @@ def mutation_dumps(versions: list[str]) -> list[tuple[str, Path]]:
         if version in SINCE_NET_6:  # Stacks and Callables are compiled for net6.0
             recipes += [Recipe("Stacks", version, ("blocked",)), Recipe("Stacks", version, ("busy", "1")), Recipe("Callables", version)]
         found += [(recipe.name.rpartition("-")[0], make_dump(recipe).path) for recipe in recipes]
+        if version in SINCE_NET_6 and kernel_writes_cores_here():
+            found.append((f"segfault-{version}", make_crash(Recipe("Extremes", version, ("segfault",)))))
     return found

@@ -14,8 +14,21 @@ _MINI = (
 def lacking(session: Session) -> tuple[str, ...]:
     """One sentence for each thing that keeps answers from being whole; empty for a dump that has all. Reads the list of modules."""
     found = [_MINI] if session.core.writer.mode == "mini" else []
+    found += _disagreements(session)
     found += _modules(session)
     return tuple(found)
+
+
+def _disagreements(session: Session) -> list[str]:
+    """A sentence where self-checks find the layout wrong for this dump: then every answer that rests on it may be."""
+    failed = [ability for ability in session.runtime.abilities if ability.disagrees]
+    if not failed:
+        return []
+    names = ", ".join(ability.name for ability in failed)
+    return [
+        f"self-checks of {names} fail on this dump, the first: {failed[0].failed}; answers that rest on them may be wrong: "
+        f"this build of .NET {session.runtime.version} differs from the layout {session.runtime.layout_name}, or the process was damaged"
+    ]
 
 
 def other_runtimes(session: Session) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ def _well_known(subject: CheckSubject, name: str) -> int:
 
 def check_field_names(subject: CheckSubject) -> None:
     """Fields that the runtime's own code relies on lie where it has them."""
+    check_metadata(subject)
     for name, layout_type in WITH_KNOWN_FIELDS.items():
         table = subject.types.well_known(name)
         fields = {field.name: field.offset for field in subject.types.type(table).own_fields if not field.is_static} if table else {}
@@ -81,6 +82,7 @@ def check_field_names(subject: CheckSubject) -> None:
 
 def check_known_statics(subject: CheckSubject) -> None:
     """Static fields that every started program has set hold an object of the right type, at least one of them and none another."""
+    check_metadata(subject)
     storage, _ = static_storages(subject.runtime)
     right = 0
     for owner_name, field, expected in KNOWN_STATICS:
@@ -97,6 +99,7 @@ def check_known_statics(subject: CheckSubject) -> None:
 
 def check_current_threads(subject: CheckSubject) -> None:
     """The thread static Thread.t_currentThread of a thread is the object of that thread, for at least one and against none."""
+    check_metadata(subject)
     _, storage = static_storages(subject.runtime)
     thread_type = subject.types.type(subject.runtime.global_value("ThreadMethodTable"))
     offset = _static_offset(thread_type, "t_currentThread")

@@ -7,6 +7,7 @@ from struct import unpack_from
 from heaphound.errors import Malformed, Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import CodeSection
+from heaphound.runtime.link_checks import sampled_instantiations
 from heaphound.runtime.method_tables import MethodTables
 from heaphound.runtime.methods import Method
 from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
@@ -136,7 +137,7 @@ def check_made_methods(subject: CheckSubject) -> None:
         if method is None:
             continue
         for what, problem in (("methods", _method_problem(subject, method)), ("code", _unloading_problem(subject, section, method))):
-            kinds.setdefault(f"{method.kind} {'generic ' if method.generic_arguments else ''}{what}", []).append(problem)
+            kinds.setdefault(f"{method.kind} {'generic ' if _arity(subject, method) else ''}{what}", []).append(problem)
     if not any(kind.startswith(("dynamic", "il stub")) for kind in kinds):
         subject.not_exercised("StoredSigMethodDesc")
     if "managed generic methods" not in kinds:
@@ -151,12 +152,17 @@ def _method_problem(subject: CheckSubject, method: Method) -> str | None:
         if (method.kind == "dynamic") == method.name.startswith(IL_STUB):
             return f"DynamicMethodDescFlags.LCGMethod: {method.name} is said to be a {method.kind}"
         return f"StoredSigMethodDesc.Sig: the signature of {method.name} cannot be read" if method.full_name.endswith("(?)") else None
+    arity = _arity(subject, method)
+    agrees = arity is None or len(method.generic_arguments) == arity
+    return None if agrees else f"InstantiatedMethodDesc.NumGenericArgs: {method.full_name} has {arity} parameters by metadata"
+
+
+def _arity(subject: CheckSubject, method: Method) -> int | None:
+    """How many type parameters of its own a method has by metadata; None where that is lacking."""
     module = subject.types.module_at(method.module)
     if not method.rid or module is None or module.metadata is None:
         return None
-    arity = method_signature(module.metadata.methoddef(method.rid).signature).generic_arity
-    agrees = len(method.generic_arguments) == arity
-    return None if agrees else f"InstantiatedMethodDesc.NumGenericArgs: {method.full_name} has {arity} parameters by metadata"
+    return method_signature(module.metadata.methoddef(method.rid).signature).generic_arity
 
 
 def _unloading_problem(subject: CheckSubject, section: CodeSection, method: Method) -> str | None:
@@ -165,3 +171,21 @@ def _unloading_problem(subject: CheckSubject, section: CodeSection, method: Meth
         return None
     collectible = subject.types.type(method.method_table).is_collectible
     return None if collectible == section.collectible else f"RangeSectionFlags.Collectible: {method.full_name} in {section.start:#x}"
+
+
+def check_array_methods(subject: CheckSubject) -> None:
+    """Methods of array types of several dimensions fill their chunk: Get, Set, Address and constructors, all of one size."""
+    memory, layout, seen = subject.memory, subject.layout, 0
+    for handle in sampled_instantiations(subject):
+        found = subject.types.resolve_handle(handle).type
+        chunk = (
+            0 if found is None or not found.is_array or found.is_vector else subject.pointer(found.eeclass, "EEClass", "MethodDescChunk")
+        )
+        if chunk:
+            units = memory.u8(chunk + layout.offset("MethodDescChunk", "Size")) + 1
+            count = memory.u8(chunk + layout.offset("MethodDescChunk", "Count")) + 1
+            size, room = layout.size("ArrayMethodDesc"), units * layout.constant("MethodDescAlignment")
+            expect(count * size == room, f"ArrayMethodDesc: {count} methods of {size} bytes do not fill a chunk of {room}")
+            seen += 1
+    if not seen:
+        subject.not_exercised("ArrayMethodDesc")

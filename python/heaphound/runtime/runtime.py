@@ -22,7 +22,8 @@ class Ability:
     """One thing that can be done with this dump. `origin` says where its offsets come from; empty when it is not available.
 
     `failed` is the sentence of the check that takes the ability away; None when it is available. `not_exercised` are the numbers and
-    structures of which this dump has no case, so that no check could find them wrong.
+    structures of which this dump has no case, so that no check could find them wrong. `disagrees` tells that what failed did not for lack
+    of memory in the dump: the layout is not this build's, or the process was damaged.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Ability:
     origin: str
     failed: str | None
     not_exercised: tuple[str, ...] = ()
+    disagrees: bool = False
 
 
 @dataclass(frozen=True)

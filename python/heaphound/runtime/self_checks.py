@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from heaphound.errors import HeaphoundError
-from heaphound.runtime.check_subject import CheckSubject
+from heaphound.errors import HeaphoundError, Malformed
+from heaphound.runtime.check_subject import ABSENT, CheckSubject, Disagreement
 from heaphound.runtime.code_checks import (
     check_frame_types,
     check_internal_calls,
@@ -28,7 +28,7 @@ from heaphound.runtime.held_checks import (
     check_initialized,
 )
 from heaphound.runtime.link_checks import check_bookkeeping, check_chunks, check_instantiations, check_loader_heaps
-from heaphound.runtime.method_checks import check_jit_headers, check_made_methods, check_tokens
+from heaphound.runtime.method_checks import check_array_methods, check_jit_headers, check_made_methods, check_tokens
 from heaphound.runtime.module_checks import (
     check_binders,
     check_collectible_modules,
@@ -118,6 +118,7 @@ CHECKS = [
     Check("code", "methods", (("RealCodeHeader", "MethodDesc"), ("MethodDescChunk", "MethodTable")), check_methods),
     Check("code", "MethodDescs of System.Object", (("EEClass", "MethodDescChunk"),), check_chunks),
     Check("code", "tokens", (("MethodDescChunk", "FlagsAndTokenRange"), ("Module", "MethodDefToDescMap")), check_tokens),
+    Check("code", "methods of arrays", (("MethodDescChunk", "Count"),), check_array_methods),
     Check("code", "JIT headers", (("RealCodeHeader", "UnwindInfos"), ("RealCodeHeader", "EHInfo")), check_jit_headers),
     Check("code", "made methods", (("InstantiatedMethodDesc", "NumGenericArgs"), ("StoredSigMethodDesc", "Sig")), check_made_methods),
     Check("code", "virtual methods", (("MethodTable", "NumVirtuals"),), check_virtual_methods),
@@ -140,6 +141,7 @@ def read_abilities(runtime: Runtime) -> tuple[Ability, ...]:
     subject = CheckSubject(runtime)
     failed: dict[str, str | None] = {}
     lacking: dict[str, list[str]] = {}
+    disagreeing = set[str]()
     for check in CHECKS:
         if failed.get(check.ability) is not None:
             continue
@@ -148,15 +150,17 @@ def read_abilities(runtime: Runtime) -> tuple[Ability, ...]:
             check.run(subject)
         except HeaphoundError as error:
             failed[check.ability] = f"{check.name}: {error}"
+            if isinstance(error, Disagreement | Malformed) and ABSENT not in str(error) and not subject.small:
+                disagreeing.add(check.ability)
         else:
             failed[check.ability] = None
         lacking.setdefault(check.ability, []).extend(subject.lacking[before:])
-    return tuple(_ability(runtime, name, reason, lacking[name]) for name, reason in failed.items())
+    return tuple(_ability(runtime, name, reason, lacking[name], name in disagreeing) for name, reason in failed.items())
 
 
-def _ability(runtime: Runtime, name: str, failed: str | None, lacking: list[str]) -> Ability:
+def _ability(runtime: Runtime, name: str, failed: str | None, lacking: list[str], disagrees: bool) -> Ability:
     fields = tuple(field for check in CHECKS if check.ability == name for field in check.rests_on)
-    return Ability(name, failed is None, "" if failed else origin_of(runtime, fields), failed, tuple(dict.fromkeys(lacking)))
+    return Ability(name, failed is None, "" if failed else origin_of(runtime, fields), failed, tuple(dict.fromkeys(lacking)), disagrees)
 
 
 def origin_of(runtime: Runtime, fields: Fields) -> str:

@@ -9,6 +9,7 @@ PRIMITIVES = ("Boolean", "Char", "SByte", "Byte", "Int16", "UInt16", "Int32", "U
 STRUCTURES = {"System.Guid": 16, "System.Decimal": 16, "System.DateTime": 8, "System.TimeSpan": 8}
 INTERFACES = ("System.IDisposable", "System.IComparable", "System.Collections.IEnumerable", "System.ICloneable")
 NULLABLE = "System.Nullable`1"
+GENERIC = "System.Collections.Generic.List`1"
 CLASSES = (
     "System.Object",
     "System.Exception",
@@ -55,6 +56,11 @@ def check_kinds(subject: CheckSubject) -> None:
             f"MethodTableFlags.Category: {name} has flags {known.flags:#x}: (primitive, value, interface, Nullable) = {kinds}",
         )
         expect(not known.is_collectible, f"MethodTableFlags.Collectible: {name} of the core library has flags {known.flags:#x}")
+        loader = subject.types.method_tables.loader_module(known.method_table)
+        expect(loader == subject.core_library, f"MethodTableAuxiliaryData.LoaderModule: {name} is said to be loaded into {loader:#x}")
+    generic = subject.types.core_type(GENERIC)
+    named = [] if generic is None else [argument.name for argument in generic.generic_arguments]
+    expect(generic is None or named == ["T"], f"TypeVarTypeDesc: the parameters of {GENERIC} are called {named}")
     if found[NULLABLE] is None:
         subject.not_exercised("MethodTableFlags.CategoryNullable")
 
