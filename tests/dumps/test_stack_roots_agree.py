@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from heaphound.runtime.roots import STACK
+from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame
 from tests.dumps.conftest import Opened
 from tests.lab.oracle import Row
 
@@ -21,8 +22,9 @@ def of_oracle(opened: Opened, row: Row) -> Key | None:
     if row["interior"] and row["slot_value"] and opened.dump.session.table.index_containing(int(row["slot_value"], 16)) is None:
         return None
     in_register = row["address"] in (None, "0x0")  # where an inner frame saved the register, the oracle does not say
-    place = row["register"] if in_register else row["address"]
-    counted_from = (row["register"], None if in_register else row["register_offset"]) if row["register"] else None
+    register = (row["register"] or "").lower()  # Fp, X19 on arm64
+    place = register if in_register else row["address"]
+    counted_from = (register, None if in_register else row["register_offset"]) if register else None
     return (row["thread"], row["frame"]["sp"], place, counted_from, row["object"], row["interior"], row["pinned"])
 
 
@@ -53,11 +55,37 @@ def oracle_keys(opened: Opened) -> Counter[Key]:
     return Counter(key for row in rows if (key := of_oracle(opened, row)) is not None)
 
 
+def behind_completed_helpers(opened: Opened) -> set[tuple[int, str]]:
+    """Thread and stack pointer of each managed frame behind a runtime helper whose registers the runtime completed (MachState::_isValid).
+
+    Of such a frame the data access library of arm64 tells no slot that is found by the frame pointer. In Zoo that is one in
+    WaitHandle.WaitOneNoCheck: its code reads the SafeWaitHandle from there after the call, to release it, and in RedisLeak, where the state
+    is not completed, the oracle lists the same slot of the same frame at the same instruction.
+    """
+    session = opened.dump.session
+    layout, memory = session.runtime.layout, session.runtime.memory
+    if not layout.has("MachineState", "IsValid"):
+        return set()
+    found = set()
+    for thread in session.threads:
+        completed = False
+        for frame in session.stacks.walk(thread):
+            if isinstance(frame, ManagedFrame) and completed:
+                found.add((thread.os_id, hex(frame.sp)))
+            completed = False
+            if isinstance(frame, ExplicitFrame) and frame.frame_type.startswith("HelperMethodFrame"):
+                state = frame.frame_address + layout.offset("HelperMethodFrame", "MachineState")
+                completed = memory.u32(state + layout.offset("MachineState", "IsValid")) != 0
+    return found
+
+
 def test_stack_roots(opened: Opened) -> None:
     """The same roots; where a frame could not be decoded, its words stand in for them."""
     oracle, found = oracle_keys(opened), Counter(ours(opened))
     assert len(oracle) > 50
-    assert sorted(map(str, found - oracle)) == []
+    lost = behind_completed_helpers(opened)
+    by_frame_pointer = {key for key in found - oracle if key[3] is not None and key[3][0] == "fp" and (key[0], key[1]) in lost}
+    assert sorted(str(key) for key in found - oracle if key not in by_frame_pointer) == []
     looked_through = {(words.os_id, hex(held)) for words in opened.dump.session.stack_roots.words for held in words.objects.tolist()}
     assert sorted(str(key) for key in oracle - found if (key[0], key[4]) not in looked_through) == []
 
