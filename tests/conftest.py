@@ -9,6 +9,7 @@ from tests.lab.dumps import LabDump, Recipe, make_dump
 from tests.lab.emulated import emulator
 from tests.lab.gdb import gdb_program
 from tests.lab.kinds import compiled_program, gcore_program, kernel_writes_cores_here
+from tests.lab.musl import musl_loader
 from tests.lab.oracle import golden_dump, oracle_program
 
 GOLDEN_DUMP = "zoo-8.0.0"
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gdb: compares with gdb, which needs its Python; selected where it is installed")
     config.addinivalue_line("markers", "kernel_core: needs a kernel that writes cores into the working directory; selected where it does")
     config.addinivalue_line("markers", "arm64: runs programs of arm64 under qemu-user; selected where it and arm64 libraries are installed")
+    config.addinivalue_line("markers", "musl: runs programs that are built for musl; selected where its loader is installed")
     config.addinivalue_line("markers", "single_file: needs compiled programs that are not part of this repository; selected where found")
 
 
@@ -37,6 +39,7 @@ def _absent() -> set[str]:
         "gdb": gdb_program() is not None,
         "kernel_core": kernel_writes_cores_here(),
         "arm64": emulator() is not None,
+        "musl": musl_loader() is not None,
         "single_file": compiled_program("single-file") is not None and gcore_program() is not None,
     }
     return {name for name, here in found.items() if not here}
@@ -52,6 +55,7 @@ def pytest_report_header() -> list[str]:
         "gdb": "gdb with Python is not installed",
         "kernel_core": "crashes leave no core in the working directory (/proc/sys/kernel/core_pattern, ulimit -Hc)",
         "arm64": "qemu-aarch64 (Debian: qemu-user) or libstdc++6-arm64-cross is not installed",
+        "musl": "/lib/ld-musl-x86_64.so.1 (Debian: musl) is not installed",
         "single_file": "the single-file and Native AOT programs, or gcore, are not here",
     }
     left_out = [f"left out: tests marked `{name}`: {reasons[name]}" for name in sorted(_absent() & reasons.keys())]

@@ -46,7 +46,7 @@ HAS_OTHER_COLLECTOR = ("8.0.4", "9.0.11", "10.0.11")  # whose package has the fi
 SERVER_SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "": (),
     "not concurrent": (("gcConcurrent", "0"),),
-    "4 heaps": (("GCHeapCount", "4"), ("GCNoAffinitize", "1")),
+    "not bound to processors": (("GCNoAffinitize", "1"),),
     "bound to one processor": (("GCHeapCount", "1"), ("GCHeapAffinitizeMask", "1")),
 }
 ADAPTING = (("GCDynamicAdaptationMode", "1"), ("GCHeapCount", "0"))  # DATAS, from 8.0 on; the default of 9.0 and later

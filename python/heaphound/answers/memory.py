@@ -9,7 +9,13 @@ from heaphound.results.answer import Answer, Coverage
 from heaphound.results.memory import MemoryPart, MemoryRange, MemoryResult
 from heaphound.session import Session
 
-ESTIMATED = ("native: glibc main heap", "native: glibc arenas", "native: glibc large allocations")
+ESTIMATED = (
+    "native: glibc main heap",
+    "native: glibc arenas",
+    "native: glibc large allocations",
+    "native: musl groups",
+    "native: musl large allocations",
+)
 PERMISSIONS = ((4, "r"), (2, "w"), (1, "x"))
 
 

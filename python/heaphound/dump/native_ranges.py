@@ -8,6 +8,7 @@ from heaphound.dump.core import Core
 from heaphound.dump.elf_image import PF_WRITE
 from heaphound.dump.elf_modules import ElfModule, elf_modules
 from heaphound.dump.glibc import find_arena_heaps, is_main_heap, mapped_chunks
+from heaphound.dump.musl import find_musl_heap
 from heaphound.dump.ranges import Range, Ranges, resident_ranges
 from heaphound.dump.region import (
     DUMP_WRITER,
@@ -18,6 +19,8 @@ from heaphound.dump.region import (
     IMAGES,
     INACCESSIBLE,
     KERNEL,
+    MUSL_GROUPS,
+    MUSL_MAPPED,
     STACKS,
     STACKS_UNTOUCHED,
     Label,
@@ -45,6 +48,7 @@ def native_ranges(core: Core) -> list[Label]:
     rest = _subtract(anonymous, labels)
     for start, end in rest:
         labels.extend(Label(*chunk, GLIBC_MAPPED) for chunk in mapped_chunks(core.memory, start, end))
+    labels.extend(_musl_labels(core, Ranges(_subtract(anonymous, labels))))
     closed = (segment for segment in core.image.segments if segment[4] & 7 == 0)
     labels.extend(Label(address, address + size, INACCESSIBLE) for address, size, _, _, _ in closed)
     return labels
@@ -108,6 +112,13 @@ def _main_heap(core: Core, modules: list[ElfModule], anonymous: Ranges) -> Itera
         if is_main_heap(core.memory, start):
             yield Label(start, end, GLIBC_MAIN_HEAP)
             return
+
+
+def _musl_labels(core: Core, anonymous: Ranges) -> Iterator[Label]:
+    heap = find_musl_heap(core.memory, anonymous)
+    yield from (Label(*part, MUSL_GROUPS) for part in heap.groups)
+    yield from (Label(*part, MUSL_MAPPED) for part in heap.large)
+    yield from (Label(*part, MUSL_GROUPS, "notes of the allocator") for part in heap.areas)
 
 
 def _subtract(ranges: Ranges, labels: list[Label]) -> list[Range]:

@@ -18,6 +18,8 @@ FILE_MAPS = "file maps"
 GLIBC_MAIN_HEAP = "native: glibc main heap"
 GLIBC_ARENAS = "native: glibc arenas"
 GLIBC_MAPPED = "native: glibc large allocations"
+MUSL_GROUPS = "native: musl groups"
+MUSL_MAPPED = "native: musl large allocations"
 ANONYMOUS = "native: rest"
 INACCESSIBLE = "inaccessible"
 KERNEL = "kernel pages"
@@ -39,6 +41,8 @@ CATEGORIES: dict[str, str] = {
     GLIBC_MAIN_HEAP: "malloc: the heap that brk extends",
     GLIBC_ARENAS: "malloc: heaps of the threads' arenas",
     GLIBC_MAPPED: "malloc: allocations with a mapping of their own",
+    MUSL_GROUPS: "malloc: groups of slots of musl's allocator, free ones too, with its notes on them",
+    MUSL_MAPPED: "malloc: allocations of musl with a mapping of their own",
     ANONYMOUS: "anonymous memory that nothing in the dump explains",
     INACCESSIBLE: "mapped without any access: guard pages, reservations (gcore writes them out)",
     KERNEL: "pages that the kernel maps into each process (vdso, vsyscall)",

@@ -12,7 +12,8 @@ class MemoryPart:
     kind: str
     """``gc-used``, ``gc-free``, ``gc-committed``, ``gc-bookkeeping``, ``handle-tables``, ``code``, ``loader-heaps``, ``stacks``,
     ``stacks-untouched``, ``images``, ``file-maps``, ``native-glibc-main-heap``, ``native-glibc-arenas``,
-    ``native-glibc-large-allocations``, ``native-rest``, ``inaccessible``, ``kernel-pages``, ``dump-writer``"""
+    ``native-glibc-large-allocations``, ``native-musl-groups``, ``native-musl-large-allocations``,
+    ``native-rest``, ``inaccessible``, ``kernel-pages``, ``dump-writer``"""
     name: str
     """The same for people."""
     size_bytes: int

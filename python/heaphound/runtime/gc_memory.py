@@ -99,14 +99,19 @@ def _described(runtime: Runtime, address: int, heap: GCHeap) -> Bookkeeping | No
     try:
         table = _table(runtime, address)
         users = memory.u32(address + layout.offset("CardTableInfo", "Recount"))
-        parts = [memory.pointer(address + layout.offset("CardTableInfo", name)) for name in ("BrickTable", "MarkArray")]
+        bricks, marks = (memory.pointer(address + layout.offset("CardTableInfo", name)) for name in ("BrickTable", "MarkArray"))
     except Unreadable:
         return None
     fits = (
         bool(segments)
         and 1 <= users <= max(1, len(heap.heaps))
+        and table.lowest % PAGE == table.highest % PAGE == 0  # they bound reservations
+        and table.end - table.start < table.highest - table.lowest
         and table.lowest <= min(segment.committed_start for segment in segments)
         and max(segment.reserved_end for segment in segments) <= table.highest < USER_SPACE
-        and all(address < part <= table.end for part in parts)
+        and address < bricks <= table.end
+        and (
+            marks == 0 or address < marks <= table.end
+        )  # a GC that was told not to be concurrent has no mark array (gc.cpp, make_card_table)
     )
     return table if fits else None

@@ -103,6 +103,35 @@ def test_the_brk_heap_and_large_allocations(tmp_path: Path) -> None:
     }
 
 
+def musl_meta(group: int, pages: int, size_class: int) -> bytes:
+    """musl 1.2.1 and later, src/malloc/mallocng/meta.h: prev, next, mem, two masks, and the bit fields in one word."""
+    return pack("<5Q", 0, 0, group, 0, pages << 12 | size_class << 6)
+
+
+MUSL_AREA, MUSL_GROUP, MUSL_LARGE = 0x500000, 0x7F0000000000, 0x7F0000100000
+
+
+def musl_heap(secrets: tuple[int, int] = (77, 77)) -> DumpWriter:
+    """A group of two pages, one that lies in a slot of it, and an allocation of three pages; their metas lie in two areas."""
+    inner = MUSL_GROUP + PAGE
+    first = pack("<3Q", secrets[0], 0, 101) + musl_meta(MUSL_GROUP, 2, 20) + musl_meta(inner, 0, 3)
+    second = pack("<3Q", secrets[1], 0, 101) + musl_meta(MUSL_LARGE, 3, 63)
+    groups = pack("<Q", MUSL_AREA + 24).ljust(PAGE, b"\0") + pack("<Q", MUSL_AREA + 64).ljust(PAGE, b"\0") + bytes(PAGE)
+    large = pack("<Q", MUSL_AREA + PAGE + 24).ljust(3 * PAGE, b"\0")
+    writer = DumpWriter().segment(MUSL_AREA, first.ljust(PAGE, b"\0") + second.ljust(PAGE, b"\0"))
+    return writer.segment(MUSL_GROUP, groups).segment(MUSL_LARGE, large)
+
+
+def test_groups_of_musl(tmp_path: Path) -> None:
+    found = sizes(account(opened(musl_heap(), tmp_path)))
+    assert found == {region.MUSL_GROUPS: 4 * PAGE, region.MUSL_MAPPED: 3 * PAGE, region.ANONYMOUS: PAGE}
+
+
+def test_areas_of_two_secrets_are_no_heap_of_musl(tmp_path: Path) -> None:
+    assert sizes(account(opened(musl_heap((77, 78)), tmp_path))) == {region.ANONYMOUS: 8 * PAGE}
+    assert sizes(account(opened(musl_heap((0, 0)), tmp_path))) == {region.ANONYMOUS: 8 * PAGE}
+
+
 def test_kernel_pages_and_guard_pages(tmp_path: Path) -> None:
     vdso, guard = 0x7FFFF7FC1000, 0x10000
     writer = DumpWriter().auxv(sysinfo_ehdr=vdso).segment(vdso, elf_library({"t": 1}), flags=5).segment(guard, bytes(PAGE), flags=0)

@@ -75,12 +75,22 @@ def test_before_8_a_page_that_begins_like_them() -> None:
     assert read_bookkeeping(runtime, HEAP) == [Bookkeeping(found, found + 0x5000, LOWEST, HIGHEST)]
 
 
+def test_a_gc_that_was_told_not_to_be_concurrent_has_no_mark_array() -> None:
+    toy = ToyProcess("6.0")
+    toy.next = BLOCK + 0x4000
+    found = table(toy, BrickTable=BLOCK + 0x5000, MarkArray=0)
+    assert read_bookkeeping(old_runtime(toy), HEAP) == [Bookkeeping(found, found + 0x5000, LOWEST, HIGHEST)]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"users": 0},
         {"users": 9},
         {"LowestAddress": LOWEST + 1},
+        {"LowestAddress": LOWEST - 1},
+        {"HighestAddress": 0x74007300790053},
+        {"Size": HIGHEST - LOWEST},
         {"HighestAddress": HIGHEST - 1},
         {"MarkArray": BLOCK + 0x90000},
         {"BrickTable": 0},
