@@ -197,17 +197,27 @@ def _equal_pages(job: _Job, file: DiskFile) -> int:
 def _read_only_mappings(job: _Job, file: DiskFile, sections: Sequence[PeSection]) -> list[tuple[int, int, int]]:
     """(address, size, file offset) of the mappings of a PE image that the process could not write.
 
-    The runtime maps an image flat (the whole file, read-only) or section by section; a section's mapping begins at the
-    page of the file in which its bytes begin (PEImageLayout of dotnet/runtime, src/coreclr/vm/peimagelayout.cpp).
+    The runtime maps an image flat (the whole file, read-only) or its headers and then section by section; a section's mapping
+    begins at the page of the file in which its bytes begin (PEImageLayout of dotnet/runtime, src/coreclr/vm/peimagelayout.cpp).
+    That can be the page of the headers: the data of CoreLib 3.1 lies there, and is mapped once more, writable.
     """
-    written = {section.file_offset & ~(PAGE - 1) for section in sections if section.writable}
+    mapped = {(mapping.start, mapping.file_offset) for mapping in job.mappings}
+    places = [(_page(section.address), _page(section.file_offset)) for section in sections]
+    written = {_page(section.file_offset) for section in sections if section.writable}
     found = []
     for mapping in job.mappings:
         size = mapping.end - mapping.start
         flat = mapping.file_offset == 0 and size >= file.size_bytes
-        if flat or (mapping.file_offset not in written and not job.writable.overlap(mapping.start, mapping.end)):
+        headers = mapping.file_offset == 0 and any((mapping.start + address, offset) in mapped for address, offset in places)
+        read_only = headers or mapping.file_offset not in written
+        if flat or (read_only and not job.writable.overlap(mapping.start, mapping.end)):
             found.append((mapping.start, size, mapping.file_offset))
     return found
+
+
+def _page(address: int) -> int:
+    """The start of the page."""
+    return address & ~(PAGE - 1)
 
 
 def _read_only_loads(job: _Job, headers: ElfHeaders) -> list[tuple[int, int, int]]:

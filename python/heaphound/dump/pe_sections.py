@@ -14,8 +14,10 @@ _MOST_SECTIONS = 96  # the Windows loader's own bound
 
 @dataclass(frozen=True, slots=True)
 class PeSection:
-    """One section: where its bytes begin in the file, how many there are, whether the process may write them."""
+    """One section: its address from the image's base, where its bytes begin in the file, how many there are, whether the process may write
+    them."""
 
+    address: int
     file_offset: int
     size_bytes: int
     writable: bool
@@ -36,7 +38,7 @@ def read_pe_sections(file: DiskFile) -> list[PeSection] | None:
     table = file.read(header + 24 + optional_size, 40 * count)
     sections = []
     for index in range(count):
-        size, offset = unpack_from("<II", table, 40 * index + 16)
+        address, size, offset = unpack_from("<III", table, 40 * index + 12)
         (flags,) = unpack_from("<I", table, 40 * index + 36)
-        sections.append(PeSection(offset, size, bool(flags & _WRITABLE)))
+        sections.append(PeSection(address, offset, size, bool(flags & _WRITABLE)))
     return sections

@@ -138,10 +138,14 @@ def test_a_directory_that_is_none(tmp_path: Path) -> None:
         attach_binaries(core_without(tmp_path, library(), range(1)), [tmp_path / "core"])
 
 
-def pe_image(flat_pages: int = 4) -> bytes:
-    """A PE file of read-only text (page 0) and writable data (page 2)."""
-    sections = [(0x200, 0x1E00, 0x60000020), (0x2000, 0x1000, 0xC0000040)]
-    table = b"".join(b"name\0\0\0\0" + pack("<IIIIIIHHI", size, at, size, at, 0, 0, 0, 0, flags) for at, size, flags in sections)
+TEXT_AND_DATA = ((0x200, 0x200, 0x1E00, 0x60000020), (0x2000, 0x2000, 0x1000, 0xC0000040))
+
+
+def pe_image(flat_pages: int = 4, sections: tuple[tuple[int, int, int, int], ...] = TEXT_AND_DATA) -> bytes:
+    """A PE file of read-only text (page 0) and writable data (page 2). `sections`: address, file offset, size, flags."""
+    table = b"".join(
+        b"name\0\0\0\0" + pack("<IIIIIIHHI", size, address, size, at, 0, 0, 0, 0, flags) for address, at, size, flags in sections
+    )
     head = b"MZ".ljust(0x3C, b"\0") + pack("<I", 0x80)
     head = head.ljust(0x80, b"\0") + b"PE\0\0" + pack("<HHIIIHH", 0x8664, len(sections), 0, 0, 0, 0, 0) + table
     return head.ljust(PAGE, b"h") + b"t" * PAGE + b"d" * PAGE + b"e" * (flat_pages - 3) * PAGE
@@ -167,6 +171,20 @@ def test_a_pe_image_mapped_by_sections_keeps_its_data_absent(tmp_path: Path, bin
     assert core.memory.bytes(BASE + 0x11000, 4) == b"tttt"
     with pytest.raises(Unreadable):
         core.memory.u8(BASE + 0x20000)
+
+
+def test_headers_and_data_in_one_page_of_the_file(tmp_path: Path, binaries: Path) -> None:
+    """As in CoreLib 3.1: the first page is mapped as headers, and again as the data section, to which the process writes."""
+    image = pe_image(4, ((0x10000, 0x200, 0x800, 0xC0000040), (0x20000, 0x1000, 0x2000, 0x60000020)))
+    (binaries / "App.dll").write_bytes(image)
+    writer = DumpWriter().mapped("/app/App.dll", BASE, BASE + PAGE).mapped("/app/App.dll", BASE + 0x10000, BASE + 0x11000)
+    writer.mapped("/app/App.dll", BASE + 0x20000, BASE + 0x22000, 0x1000).segment(0x1000, b"x")
+    core, report = attach_binaries(open_core(writer.write(tmp_path / "core")), [binaries], use_original_paths=False)
+    assert [attached.size_bytes for attached in report.attached] == [3 * PAGE]
+    assert core.memory.bytes(BASE, 2) == b"MZ"
+    assert core.memory.bytes(BASE + 0x20000, 4) == b"tttt"
+    with pytest.raises(Unreadable):
+        core.memory.u8(BASE + 0x10000)
 
 
 def test_an_elf_file_mapped_as_data_alone_is_refused(tmp_path: Path, binaries: Path) -> None:
