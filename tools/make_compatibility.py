@@ -93,7 +93,7 @@ ABILITIES: dict[str, list[Comparison]] = {
     "sync blocks": [compare_sync_blocks],
     "threads": [compare_threads],
     "stacks": [body(test_stacks_agree.test_every_frame)],
-    "stack roots": [body(test_stack_roots_agree.test_stack_roots)],
+    "stack roots": [test_stack_roots_agree.compare],
     "modules": [body(test_roots_agree.test_modules)],
     "code lookup": [body(test_code_agrees.test_methods_by_method_desc)],
     "memory map": [body(test_memory_agrees.test_the_blocks_of_the_loader_heaps), body(test_memory_agrees.test_handle_tables_and_gc_tables)],
@@ -112,8 +112,9 @@ def outcome(opened: Opened, comparisons: Iterable[Comparison]) -> str:
     return AGREES
 
 
-def outcome_beside(whole: heaphound.Dump, part: heaphound.Dump, answers: Callable[[heaphound.Dump], Any]) -> str:
+def outcome_beside(whole: heaphound.Dump, part: heaphound.Dump, ability: str) -> str:
     """What a cell says of a dump of which another, whole one exists."""
+    answers = twin.ABILITIES[ability]
     expected = answers(whole)
     try:
         found = answers(part)
@@ -121,7 +122,28 @@ def outcome_beside(whole: heaphound.Dump, part: heaphound.Dump, answers: Callabl
         return f"{ABSENT}: {first_line(error)}"
     if found == expected:
         return AGREES_WITH_TWIN
-    return without_names(part) or without_heap(part) or f"differs: {first_line(difference(found, expected))}"
+    lacking = without_heap(part) if ability in OF_THE_HEAP else None
+    return lacking or without_names(part) or unavailable(part, ability) or f"differs: {first_line(difference(found, expected))}"
+
+
+# What heaphound calls each ability where it says what a dump lacks.
+ABILITY_OF_INFO = {
+    "walk": "heap walk",
+    "references": "heap walk",
+    "statics and thread statics": "statics",
+    "handles and dependents": "handles",
+    "sync blocks": "locks",
+    "stack roots": "stacks",
+    "code lookup": "code",
+}
+OF_THE_HEAP = ("walk", "references", "type names", "fields", "statics and thread statics", "handles and dependents", "finalizer queue")
+
+
+def unavailable(dump: heaphound.Dump, ability: str) -> str | None:
+    """Set where heaphound itself says that the dump does not give this ability, or a part of it."""
+    states = {row.name: row for row in dump.info().result.abilities}
+    row = states[ABILITY_OF_INFO.get(ability, ability)]
+    return None if row.state == "available" else f"{ABSENT}: {first_line(AssertionError(row.note or row.state))}"
 
 
 def without_names(dump: heaphound.Dump) -> str | None:
@@ -136,6 +158,8 @@ def without_names(dump: heaphound.Dump) -> str | None:
 def without_heap(dump: heaphound.Dump) -> str | None:
     """Set where a part of the heap is not in the file."""
     coverage = dump.verify().coverage
+    if coverage.heap_bytes == 0 and coverage.gaps:
+        return f"{ABSENT}: the heap"
     lacking = coverage.heap_bytes - coverage.walked_bytes
     return f"{ABSENT}: {lacking * 100 // coverage.heap_bytes} % of the heap" if lacking else None
 
@@ -172,7 +196,7 @@ def row_of(cell: Cell) -> dict[str, Any]:
             told = {name: outcome(opened, comparisons) for name, comparisons in ABILITIES.items()}
         else:
             whole = heaphound.open(str(twin_core))
-            told = {name: outcome_beside(whole, dump, answers) for name, answers in twin.ABILITIES.items()}
+            told = {name: outcome_beside(whole, dump, name) for name in twin.ABILITIES}
         version, collector, machine = facts_of(dump)
     program = " ".join([cell.recipe.program, *cell.recipe.arguments])
     kind = {"full": "createdump full", "withheap": "createdump withheap", "normal": "createdump normal", "triage": "createdump triage"}

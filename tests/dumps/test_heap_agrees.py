@@ -65,6 +65,15 @@ TYPE_NAMES = [
         frozenset({"zoo-6.0.6", "zoo-6.0.6-server"}),
         swept="-zoo-6",
     ),
+    Known(
+        "A type emitted into an assembly that can be collected, arrays of it and instantiations over it: the oracle's library does not "
+        "find it by its handle, and writes T1 or nothing; ours is the name that the program gives it.",
+        lambda difference: (
+            "Emitted.Item" in (names(difference)[0] or "") and (names(difference)[1] is None or "<T1>" in (names(difference)[1] or ""))
+        ),
+        frozenset(),
+        swept="-emitted-",
+    ),
 ]
 
 

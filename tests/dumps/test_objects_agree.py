@@ -121,4 +121,13 @@ OBJECTS = [
         frozenset({"zoo-6.0.6", "zoo-6.0.6-server"}),
         swept="-zoo-6",
     ),
+    Known(
+        "Objects of emitted types and of instantiations over them: the oracle has no name for the type (test_heap_agrees.py says why).",
+        lambda difference: (
+            "Emitted.Item" in repr(difference.ours)
+            and (difference.oracle is None or "None" in repr(difference.oracle) or "<T1>" in repr(difference.oracle))
+        ),
+        frozenset(),
+        swept="-emitted-",
+    ),
 ]

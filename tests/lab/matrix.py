@@ -35,6 +35,7 @@ SCENARIOS = {  # of Leaks, each with a count that makes what it is about visible
     "http-clients": 50,
     "healthy": 5000,
 }
+EXTREMES = {"heaps": 60, "emitted": 20, "contexts": 30, "types": 3000, "threads": 300, "collecting": 0}
 SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "not concurrent": (("gcConcurrent", "0"),),
     "conserving memory": (("GCConserveMemory", "9"),),
@@ -113,6 +114,9 @@ def cells() -> Iterator[Cell]:
         yield Cell(zoo(runtime))
     yield from _collectors()
     yield from _kinds()
+    for runtime in ("6.0.6", "8.0.4", "9.0.11", "10.0.11", "10.0.11-musl"):
+        for scenario, count in EXTREMES.items():
+            yield Cell(Recipe("Extremes", runtime, (scenario, str(count))))
     for scenario, count in SCENARIOS.items():
         for runtime in here:
             yield Cell(leaks(runtime, scenario, count))

@@ -95,10 +95,9 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
         check_free_object(core.memory, layout)
         check_string(core.memory, layout)
     except LayoutError as error:
-        if _never_started(core.memory, layout):
-            raise RuntimeNotFound(
-                f"{core.path}: {found.module.path} (.NET {found.version}) is loaded and was never started: there are no managed objects"
-            ) from error
+        unstarted = _unstarted(core.memory, layout)
+        if unstarted is not None:
+            raise RuntimeNotFound(f"{core.path}: {found.module.path} (.NET {found.version}) is loaded and {unstarted}") from error
         raise UnsupportedRuntime(_refusal(found, source, error)) from error
     return Runtime(
         core=core,
@@ -116,12 +115,24 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
     )
 
 
-def _never_started(memory: Memory, layout: Layout) -> bool:
-    """Whether the first things that the runtime makes when it starts are not there: the core library's types and the AppDomain."""
+def _unstarted(memory: Memory, layout: Layout) -> str | None:
+    """What to say where the first things that the runtime makes when it starts are not there; None where they are, or are not known.
+
+    EEStartupHelper (src/coreclr/vm/ceemain.cpp) makes the AppDomain, then loads the core library's types one after the other
+    (SystemDomain::LoadBaseSystemClasses, appdomain.cpp).
+    """
+
+    def absent(*names: str) -> bool:
+        return all(memory.pointer(layout.global_address(name)) == 0 for name in names)
+
     try:
-        return all(memory.pointer(layout.global_address(name)) == 0 for name in ("ObjectMethodTable", "StringMethodTable", "AppDomain"))
+        if absent("ObjectMethodTable", "StringMethodTable", "AppDomain"):
+            return "was never started: there are no managed objects"
+        if absent("ExceptionMethodTable", "DelegateMethodTable", "ThreadMethodTable"):
+            return "was still starting when it was dumped: its own types are not loaded yet, there are no managed objects"
     except (LayoutError, Unreadable):
-        return False
+        return None
+    return None
 
 
 def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[Layout, list[int]]:

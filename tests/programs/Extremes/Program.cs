@@ -5,6 +5,7 @@ using System.Diagnostics;
 using System.IO;
 using System.Reflection;
 using System.Reflection.Emit;
+using System.Runtime;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
@@ -30,6 +31,8 @@ namespace Extremes
                 case "contexts": MakeContexts(count); break;
                 case "types": MakeTypes(count); break;
                 case "threads": MakeThreads(count); break;
+                case "heaps": MakeHeaps(count); break;
+                case "emitted": MakeEmitted(count); break;
                 case "collecting": Collect(); break;
                 case "segfault": Ready("segfault", 0); Crash(); break;
                 case "unhandled": Ready("unhandled", 0); Throw(); break;
@@ -100,6 +103,65 @@ namespace Extremes
                 thread.Start();
             }
             started.Wait();
+        }
+
+        // Every heap of the collector in use: large objects moved together, the pinned heap with gaps, pinned objects among others.
+        private static void MakeHeaps(int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                var large = new byte[100_000 + i];
+                var pinned = GC.AllocateArray<byte>(50_000 + i, pinned: true);
+                var held = new Order { Number = i, Lines = new byte[500] };
+                if (i % 2 == 0) { Kept.Add(large); Kept.Add(pinned); }
+                if (i % 3 == 0) GCHandle.Alloc(held.Lines, GCHandleType.Pinned);
+                if (i % 5 == 0) Kept.Add(held);
+            }
+            GCSettings.LargeObjectHeapCompactionMode = GCLargeObjectHeapCompactionMode.CompactOnce;
+            GC.Collect(2, GCCollectionMode.Forced, true, true);
+            Kept.Add(GC.AllocateArray<Order>(100, pinned: false));
+            Kept.Add("a literal, which newer runtimes put into a heap of their own");
+        }
+
+        // Of each two emitted assemblies that can be collected one is held by an object of its type, one is gone; each has a static. A thread
+        // waits inside a dynamic method, and delegates hold others.
+        private static void MakeEmitted(int count)
+        {
+            for (int i = 0; i < count; i++) OneEmitted(i);
+            for (int i = 0; i < 10; i++) { GC.Collect(); GC.WaitForPendingFinalizers(); }
+            for (int i = 0; i < count; i++)
+            {
+                var method = new DynamicMethod("Add" + i, typeof(int), new[] { typeof(int) }, typeof(Program).Module);
+                var il = method.GetILGenerator();
+                il.Emit(OpCodes.Ldarg_0); il.Emit(OpCodes.Ldc_I4, i); il.Emit(OpCodes.Add); il.Emit(OpCodes.Ret);
+                var add = (Func<int, int>)method.CreateDelegate(typeof(Func<int, int>));
+                Kept.Add(add(1) == i + 1 ? (object)add : null);
+            }
+            var started = new ManualResetEventSlim();
+            var wait = new DynamicMethod("WaitInside", null, new[] { typeof(ManualResetEventSlim), typeof(Order) }, typeof(Program).Module);
+            var body = wait.GetILGenerator();
+            body.Emit(OpCodes.Ldarg_0); body.Emit(OpCodes.Call, typeof(ManualResetEventSlim).GetMethod("Set"));
+            body.Emit(OpCodes.Ldc_I4_M1); body.Emit(OpCodes.Call, typeof(Thread).GetMethod("Sleep", new[] { typeof(int) }));
+            body.Emit(OpCodes.Ldarg_1); body.Emit(OpCodes.Call, typeof(GC).GetMethod("KeepAlive")); body.Emit(OpCodes.Ret);
+            var inside = (Action<ManualResetEventSlim, Order>)wait.CreateDelegate(typeof(Action<ManualResetEventSlim, Order>));
+            new Thread(() => inside(started, new Order { Number = count })) { IsBackground = true, Name = "inside" }.Start();
+            started.Wait();
+            Thread.Sleep(200);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void OneEmitted(int i)
+        {
+            var name = new AssemblyName("Emitted" + i);
+            var module = AssemblyBuilder.DefineDynamicAssembly(name, AssemblyBuilderAccess.RunAndCollect).DefineDynamicModule(name.Name);
+            var type = module.DefineType("Emitted.Item", TypeAttributes.Public);
+            type.DefineField("Held", typeof(object), FieldAttributes.Public);
+            type.DefineField("Last", typeof(object), FieldAttributes.Public | FieldAttributes.Static);
+            var made = type.CreateType();
+            var one = Activator.CreateInstance(made);
+            made.GetField("Held").SetValue(one, Activator.CreateInstance(typeof(List<>).MakeGenericType(made)));
+            made.GetField("Last").SetValue(null, one);
+            if (i % 2 == 0) Kept.Add(one);
         }
 
         // Collects all the time, on a heap where every collection has links to follow and objects to move.
