@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol, cast
 
 from heaphound.dump.cache import cache_path, default_cache_directory
 from heaphound.dump.file_check import FileFacts
+from heaphound.dump.split_parts import JOIN, following_part
 from heaphound.dump.zstd_frames import NotZstd, walk_frames
 from heaphound.errors import DumpError
 from heaphound.progress import Progress, silent
@@ -151,7 +152,9 @@ def _not_written(error: OSError, directory: Path, written: int, content_bytes: i
 
 
 def _cut_short(facts: FileFacts) -> DumpError:
-    return DumpError(f"{facts.path} is cut short: its {facts.compression} stream ends before its end mark; copy the whole file again")
+    following = following_part(facts.path)
+    remedy = f"{following} may be its next part: {JOIN}" if following else "copy the whole file again"
+    return DumpError(f"{facts.path} is cut short: its {facts.compression} stream ends before its end mark; {remedy}")
 
 
 def _corrupt(facts: FileFacts, detail: str) -> DumpError:

@@ -13,6 +13,7 @@ from heaphound.dump.memory import Memory
 from heaphound.dump.notes import MappedFile, ProcessFacts, Signal, read_notes
 from heaphound.dump.ranges import resident_ranges
 from heaphound.dump.registers import Machine, ThreadRegisters
+from heaphound.dump.split_parts import following_part
 from heaphound.dump.truncation import Truncation, find_truncation
 from heaphound.dump.writer import Writer, find_writer
 from heaphound.errors import DumpError, Unreadable
@@ -88,6 +89,6 @@ def open_core(path: str | Path, *, progress: Progress = silent, cache_directory:
         auxv=notes.auxv,
         process=notes.process,
         signal=notes.signal,
-        truncation=find_truncation(image),
+        truncation=find_truncation(image, following_part(given)),
         writer=find_writer(image, notes.order, notes.files, [thread.stack_pointer for thread in notes.threads]),
     )

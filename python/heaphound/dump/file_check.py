@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass
 from struct import unpack_from
 
+from heaphound.dump.split_parts import JOIN, preceding_part
 from heaphound.errors import DumpError
 
 ELF_MAGIC = b"\x7fELF"
@@ -86,7 +87,9 @@ def check_core_header(facts: FileFacts, path: str) -> None:
     """Check that the file is a 64-bit little-endian core of a machine that is read. Raises `DumpError`, which names it `path`."""
     head = facts.head
     if not head.startswith(ELF_MAGIC):
-        raise DumpError(f"{path} is not a core dump: it is {_what_else(head)}")
+        before = preceding_part(path)
+        hint = f"; {before} may be the part before it: {JOIN}" if before else ""
+        raise DumpError(f"{path} is not a core dump: it is {_what_else(head)}{hint}")
     if len(head) < _HEADER_SIZE:
         raise DumpError(f"{path} is cut short inside its ELF header ({len(head)} bytes of {_HEADER_SIZE}): {_COPY_AGAIN}")
     byte_class, byte_order = head[4], head[5]
