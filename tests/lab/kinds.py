@@ -165,27 +165,28 @@ def make_compiled(form: Literal["single-file", "aot"], scenario: str, count: int
     if not core.exists():
         with locked(home.name):
             if not core.exists():
-                home.mkdir(parents=True, exist_ok=True)
-                executable = home / "Leaks"
-                with open(compressed, "rb") as source, open(executable, "wb") as plain:
-                    zstandard.ZstdDecompressor().copy_stream(source, plain)
-                executable.chmod(0o755)
-                _run_compiled(executable, scenario, count, core)
+                (home / "work").mkdir(parents=True, exist_ok=True)
+                write_compiled(compressed, scenario, count, {"gcore": core}, home)
     return core
 
 
-def _run_compiled(executable: Path, scenario: str, count: int, core: Path) -> None:
+def write_compiled(compressed: Path, scenario: str, count: int, cores: dict[str, Path], home: Path, coredump_filter: int = 0x33) -> None:
+    """Unpack the executable into `home`, which has a folder `work`, run it and dump it to `cores`, in their order. Raises LabError."""
+    executable, recipe = home / "Leaks", Recipe("Leaks", "10.0.11", (scenario, str(count)))
+    with open(compressed, "rb") as source, open(executable, "wb") as plain:
+        zstandard.ZstdDecompressor().copy_stream(source, plain)
+    executable.chmod(0o755)
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
-    errors = core.with_suffix(".stderr")
+    command, errors = [str(executable), *recipe.arguments], home / "stderr"
     with (
         open(errors, "wb") as stderr,
-        subprocess.Popen(
-            [str(executable), scenario, str(count)], cwd="/", env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
-        ) as process,
+        subprocess.Popen(command, cwd=home / "work", env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
     ):
         try:
-            _wait_until_ready(process, Recipe("Leaks", "10.0.11", (scenario, str(count))), errors)
+            _allow_core(process.pid, coredump_filter)
+            _wait_until_ready(process, recipe, errors)
             time.sleep(SECONDS_TO_SETTLE)
-            _gcore(process.pid, core)
+            for kind, core in cores.items():
+                _dump(kind, core, process, recipe)
         finally:
             process.kill()

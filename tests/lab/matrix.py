@@ -9,10 +9,10 @@ from pathlib import Path
 from tests.dumps.known import SWEEP
 from tests.lab.cases import Case
 from tests.lab.dumps import Recipe, leaks, record_dump, redis_leak, zoo
-from tests.lab.kinds import write_kinds
+from tests.lab.kinds import compiled_program, write_compiled, write_kinds
 from tests.lab.musl import is_musl
 from tests.lab.oracle import HOST_RUNTIME, Row, run_oracle
-from tests.lab.runtimes import PACKAGES, is_arm64, runtime_root
+from tests.lab.runtimes import PACKAGES, LabError, is_arm64, runtime_root
 
 SCENARIOS = {  # of Leaks, each with a count that makes what it is about visible
     "instance-event": 500,
@@ -50,6 +50,9 @@ SERVER_SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "not bound to processors": (("GCNoAffinitize", "1"),),
     "bound to one processor": (("GCHeapCount", "1"), ("GCHeapAffinitizeMask", "1")),
 }
+SINGLE_FILE = (
+    "single file, gcore"  # held against a kernel's core 0x7f of the same process: createdump and the oracle's library are not there
+)
 ADAPTING = (("GCDynamicAdaptationMode", "1"), ("GCHeapCount", "0"))  # DATAS, from 8.0 on; the default of 9.0 and later
 
 
@@ -101,8 +104,16 @@ def written(cell: Cell) -> Iterator[tuple[Path, Path | None]]:
             record_dump(recipe, home / "core", home / "app", root)
             yield home / "core", None
             return
-        kind, _, mask = cell.kind.partition(" ")
         (home / "work").mkdir()
+        if cell.kind == SINGLE_FILE:
+            compressed = compiled_program("single-file")
+            if compressed is None:
+                raise LabError("the single-file program is not on this machine")
+            scenario, count = recipe.arguments
+            write_compiled(compressed, scenario, int(count), {"gcore": home / "core", "kernel": home / "whole.core"}, home, 0x7F)
+            yield home / "core", home / "whole.core"
+            return
+        kind, _, mask = cell.kind.partition(" ")
         write_kinds(recipe, {"full": home / "full.core", kind: home / "core"}, home, int(mask or "0x33", 16))
         yield home / "core", home / "full.core"
 
@@ -114,6 +125,8 @@ def cells() -> Iterator[Cell]:
         yield Cell(zoo(runtime))
     yield from _collectors()
     yield from _kinds()
+    for scenario in ("static-cache", "threads"):
+        yield Cell(leaks("10.0.11", scenario, SCENARIOS[scenario]), SINGLE_FILE)
     for runtime in ("6.0.6", "8.0.4", "9.0.11", "10.0.11", "10.0.11-musl"):
         for scenario, count in EXTREMES.items():
             yield Cell(Recipe("Extremes", runtime, (scenario, str(count))))

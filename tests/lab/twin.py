@@ -11,7 +11,7 @@ import heaphound
 from heaphound.runtime.gc_memory import read_bookkeeping
 from heaphound.runtime.handles import handle_segments
 from heaphound.runtime.loader_heaps import read_loader_heaps
-from heaphound.runtime.stacks.frame import StackEnd
+from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
 from heaphound.runtime.threads import Thread
 
 ELEMENTS = 20
@@ -65,7 +65,7 @@ def sync_blocks(dump: heaphound.Dump) -> Any:
 def with_frames(dump: heaphound.Dump) -> list[Thread]:
     """Threads that run managed code: one of the runtime's own can end between two dumps."""
     walker = dump.session.stacks
-    return [thread for thread in dump.session.threads if any(not isinstance(frame, StackEnd) for frame in walker.walk(thread))]
+    return [thread for thread in dump.session.threads if any(isinstance(frame, ManagedFrame) for frame in walker.walk(thread))]
 
 
 def threads(dump: heaphound.Dump) -> Any:

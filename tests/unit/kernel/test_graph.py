@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -167,6 +168,15 @@ def test_progress_is_told_from_the_calling_thread_and_can_stop_the_work() -> Non
         work_until_stopped()
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C raises, as in a terminal; a shell starts its background jobs, and so a test run among them, with SIGINT ignored."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_interrupt_ends_long_work() -> None:
     graph, sizes = big_chain()
     start = indices([int(np.argmin(graph.referrer_counts()))])
