@@ -121,6 +121,7 @@ FORMAT_VERSIONS: dict[str, tuple[str, ...]] = {
     # GcInfo's own version, which the layout gives (src/coreclr/inc/gcinfo.h)
     "heaphound.runtime.gc_info.header": (
         "self.version >= _EXACT_SAFE_POINTS",
+        "self.version >= _CONTEXT_FROM_FRAME_REGISTER",
         "MINIMUM_VERSION <= version <= MAXIMUM_VERSION",
         "version < _WITHOUT_RETURN_KIND",
     ),

@@ -9,6 +9,7 @@ from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.results.answer import Answer
 from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
 from heaphound.runtime.methods import Method
+from heaphound.runtime.stacks.frame import ManagedFrame
 from heaphound.runtime.stacks.thrown import ThrownFrame, read_thrown_frames
 from heaphound.runtime.strings import Strings
 from heaphound.runtime.types import Type
@@ -57,6 +58,7 @@ class _Reader:
         self._strings = Strings(self._memory, self._layout, show_text=strings)
         self._frames = frames
         self.threads: dict[int, list[int]] = {}
+        self._walked: dict[int, dict[tuple[int, int], Method]] = {}
         for thread in session.threads:
             held = {*thread.nested_exceptions, *(() if thread.exception is None else (thread.exception,))}
             for address in held:
@@ -82,12 +84,12 @@ class _Reader:
             message_characters=characters,
             inner=Address(inner) if inner else None,
             threads=tuple(self.threads.get(address, ())),
-            frames=tuple(self._frame(frame) for frame in thrown[: self._frames]),
+            frames=tuple(self._frame(frame, address) for frame in thrown[: self._frames]),
             frames_left_out=max(0, len(thrown) - self._frames),
             problem=problem,
         )
 
-    def _frame(self, frame: ThrownFrame) -> ThrownFrameRow:
+    def _frame(self, frame: ThrownFrame, exception: int) -> ThrownFrameRow:
         method = self._method(frame)
         module = None if method is None else self._session.types.module_at(method.module)
         il_offset: int | None = None
@@ -96,6 +98,7 @@ class _Reader:
         try:
             code = self._session.stacks.codes.find(frame.ip)
             if code is not None:
+                method = self._exact_methods(exception).get((frame.sp, code.start), method)
                 il_offset = self._session.il_maps.offset_in(code, frame.ip - code.start - (0 if frame.adjusted else 1))
                 place = None if il_offset is None else self._session.il_maps.place(code.method, il_offset)
                 file, line = (None, None) if place is None else (place.file, place.start_line)
@@ -103,6 +106,19 @@ class _Reader:
             il_offset = None  # as for code without a map: the method's name and address remain
         name = None if method is None else method.full_name
         return ThrownFrameRow(Address(frame.ip), Address(frame.sp), name, None if module is None else module.name, il_offset, file, line)
+
+    def _exact_methods(self, exception: int) -> dict[tuple[int, int], Method]:
+        """(stack pointer, start of the code) to the exact method of frames that the exception's threads still have on their stacks: what
+        lies between `throw` and a handler that runs is not overwritten yet."""
+        found: dict[tuple[int, int], Method] = {}
+        for managed_id in self.threads.get(exception, ()):
+            if managed_id not in self._walked:
+                thread = next(item for item in self._session.threads if item.managed_id == managed_id)
+                frames = [frame for frame in self._session.stacks.walk(thread) if isinstance(frame, ManagedFrame)]
+                exact = {(frame.sp, frame.code.start): frame.exact_method for frame in frames if frame.exact_method is not None}
+                self._walked[managed_id] = exact
+            found.update(self._walked[managed_id])
+        return found
 
     def _method(self, frame: ThrownFrame) -> Method | None:
         try:

@@ -29,6 +29,8 @@ namespace Calls
     {
         [MethodImpl(MethodImplOptions.NoInlining)] public static void Static(T value, object other) { NotThere.Thing.Touch(); }
         [MethodImpl(MethodImplOptions.NoInlining)] public void Instance(T value, object other) { NotThere.Thing.Touch(); }
+        [MethodImpl(MethodImplOptions.NoInlining)] public void Catching(T value) { try { Thrower(value); } catch (InvalidOperationException) { Program.Park(); Program.Use(value); } }
+        [MethodImpl(MethodImplOptions.NoInlining)] void Thrower(T value) { throw new InvalidOperationException(typeof(T).Name); }
         [MethodImpl(MethodImplOptions.NoInlining)] public U Both<U>(T value, U other, object more) { NotThere.Thing.Touch(); return other; }
     }
 
@@ -124,6 +126,7 @@ namespace Calls
             Start("instance-returns-big", () => Use(new Instance().ReturnsBig(new int[53], Text(30)).First));
             Start("constructor", () => Use(new Instance(new int[54], Text(31))));
             Start("delegate", () => { Action<object, string, object[]> action = Targets.References; action(new int[55], Text(32), new object[4]); });
+            Start("exception", () => new Box<string>().Catching(Text(42)));
             Start("class-initializer", () => SlowStatics.Method(new int[56], 1, Text(33)));
 
             InFramework("xml", () => Use(System.Xml.Linq.XDocument.Parse("<a b='c'/>")));

@@ -14,6 +14,7 @@ from heaphound.runtime.gc_info.encoding import GcInfoEncoding
 MINIMUM_VERSION, MAXIMUM_VERSION = 2, 4
 _WITHOUT_RETURN_KIND = 4
 _EXACT_SAFE_POINTS = 4
+_CONTEXT_FROM_FRAME_REGISTER = 4
 
 _VARARG, _GS_COOKIE, _PSP_SYM, _CONTEXT_MASK, _STACK_BASE, _ONLY_LEAF, _EDIT_AND_CONTINUE, _REVERSE_PINVOKE = (
     0x1,
@@ -58,6 +59,11 @@ class GcInfoHeader:
     def exact_safe_points(self) -> bool:
         """Whether call sites are stored as return addresses, not as offsets one byte before them."""
         return self.version >= _EXACT_SAFE_POINTS
+
+    @property
+    def context_counts_from_frame_register(self) -> bool:
+        """Whether the slot of the generic context is an offset from the frame register, not from the caller's stack pointer."""
+        return self.version >= _CONTEXT_FROM_FRAME_REGISTER and self.stack_base_register is not None
 
     @property
     def offset_shift(self) -> int:

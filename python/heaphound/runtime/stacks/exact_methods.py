@@ -1,7 +1,8 @@
 """Methods of frames with the generic arguments of the very call, where code is shared between instantiations over references.
 
 Such code gets its instantiation from a hidden argument (a MethodDesc or MethodTable) or from its `this`; what it needs later it keeps in a
-stack slot that GcInfo names (EECodeManager::GetExactGenericsToken, src/coreclr/vm/eetwain.cpp: an offset from the caller's stack pointer).
+stack slot that GcInfo names (EECodeManager::GetExactGenericsToken, src/coreclr/vm/eetwain.cpp: an offset from the caller's stack pointer,
+in GcInfo 4 from the frame register).
 Optimised code that needs it no more names none; then `this`, where the debug information still knows it, tells as well.
 """
 
@@ -47,10 +48,15 @@ class ExactMethods:
         return None
 
     def _by_context(self, frame: ManagedFrame, method: Method) -> Method | None:
-        header = self._gc_infos.at(frame.code.gc_info).header
+        info = self._gc_infos.at(frame.code.gc_info)
+        header = info.header
         if header.generic_context_slot is None:
             return None
-        token = self._memory.pointer(self._caller_sp(frame) + header.generic_context_slot)
+        if header.context_counts_from_frame_register:
+            base = frame.context.value(info.encoding.registers[header.stack_base_register or 0])
+        else:
+            base = self._caller_sp(frame)
+        token = self._memory.pointer(base + header.generic_context_slot)
         if header.generic_context == "method":
             return self._exact(method, token)
         return self._of_object(method, token) if header.generic_context == "this" else self._of_type(method, token)

@@ -94,7 +94,7 @@ class ManagedFrame:
     @property
     def code_offset(self) -> int:
         """Offset of the instruction that the frame is at: for a return address inside of the call, as behind it may be other code."""
-        return self.native_offset - (0 if self.active or self.interrupted else 1)
+        return self.native_offset - (0 if self.active else 1)
 
 
 @dataclass(frozen=True, slots=True)
