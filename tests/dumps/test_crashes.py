@@ -26,5 +26,9 @@ def test_a_crash(runtime: str, scenario: str, exception: str | None, method: str
     assert answer.result.problems == ()
     (main,) = [thread for thread in dump.threads().result.threads if thread.managed_id == 1]
     assert (None if main.exception is None else main.exception.type) == exception
+    signal = dump.threads().result.signal
+    assert signal is not None
+    assert (signal.name, signal.managed_id, signal.os_id) == ("SIGSEGV" if scenario == "segfault" else "SIGABRT", 1, main.os_id)
+    assert signal.address == (0x1000 if scenario == "segfault" else None)
     assert method in [frame.method for frame in main.frames]
     assert "Extremes.Order[]" in {row.name for row in dump.types().result.types}

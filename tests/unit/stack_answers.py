@@ -8,7 +8,7 @@ from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, Excepti
 from heaphound.results.locks import DeadlockStep, LockRow, LocksResult
 from heaphound.results.object import Absence, ByReferenceValue, FieldRow, Reference, StructValue
 from heaphound.results.stack import NativeThreadRow, ParallelRow, StackResult
-from heaphound.results.threads import ExceptionRef, FrameReferenceRow, FrameRow, ThreadRow, ThreadsResult, VariableRow, WaitRow
+from heaphound.results.threads import ExceptionRef, FrameReferenceRow, FrameRow, SignalRow, ThreadRow, ThreadsResult, VariableRow, WaitRow
 from tests.unit.answers import DUMP
 
 SLEEP = "System.Threading.Thread.Sleep(System.Int32)"
@@ -93,7 +93,7 @@ COLLECTOR = NativeThreadRow(
 DEAD = ThreadRow(managed_id=3, os_id=0, name=None, state="dead, background", address=Address(0x564807A90000))
 NOTED = Coverage(notes=("locks are not known: the sync table is not in the dump",))
 
-THREADS = Answer(DUMP, NOTED, ThreadsResult((SLEEPING, BLOCKED, OVERFLOWN, DEAD)))
+THREADS = Answer(DUMP, NOTED, ThreadsResult((SLEEPING, BLOCKED, OVERFLOWN, DEAD), SignalRow(11, "SIGSEGV", 4711, 1, Address(0x1000))))
 THREADS_RETAINED = Answer(
     DUMP, NOTED, ThreadsResult((replace(SLEEPING, retained_bytes=5_001_832), replace(BLOCKED, retained_bytes=0), OVERFLOWN))
 )
@@ -213,6 +213,7 @@ EXCEPTIONS = Answer(
             ),
             ExceptionRow(Address(0x7F6B66039588), "System.ArgumentNullException", 0x80004003, "Value cannot be null.", 21, None, ()),
             ExceptionRow(Address(0x7F6B66000118), "System.StackOverflowException", 0x800703E9, None, None, None, (), problem="a loop"),
+            ExceptionRow(Address(0x7F6B66000088), "System.OutOfMemoryException", 0x8007000E, None, None, None, ()),
         ),
         (ExceptionTypeRow("System.InvalidOperationException", 1), ExceptionTypeRow("System.ArgumentNullException", 2)),
         1,

@@ -143,7 +143,23 @@ class ThreadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalRow:
+    """The signal that ended the process, and the thread that got it."""
+
+    number: int
+    name: str
+    """As in signal(7): ``SIGSEGV``, ``SIGABRT`` ..."""
+    os_id: int
+    managed_id: int | None
+    """None for a thread that the runtime does not know."""
+    address: Address | None = None
+    """The address that could not be used, of signals that name one."""
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadsResult:
     """All managed threads."""
 
     threads: tuple[ThreadRow, ...]
+    signal: SignalRow | None = None
+    """None where the process was alive when it was dumped, or the core does not tell."""

@@ -8,13 +8,20 @@ from heaphound.views.describe import coverage_blocks, left_out
 from heaphound.views.page import Block, Line, Table, names, numbers
 
 FRAMES_SHOWN = 30
+IN_ADVANCE = ("System.OutOfMemoryException", "System.StackOverflowException", "System.ExecutionEngineException")
 
 
 def page(answer: Answer[ExceptionsResult]) -> Iterator[Block]:
     """Each exception with the stack it was thrown through, then counts by type."""
     result = answer.result
+    in_advance = [row for row in result.exceptions if _made_in_advance(row)]
     for row in result.exceptions:
-        yield from _exception(row)
+        if row not in in_advance:
+            yield from _exception(row)
+            yield Line("")
+    if in_advance:
+        made = ", ".join(f"{row.type} {row.address}" for row in in_advance)
+        yield Line(f"Made by the runtime in advance, and not thrown: {made}", "dim")
         yield Line("")
     yield from left_out(result.left_out, "exception")
     if result.types:
@@ -22,6 +29,11 @@ def page(answer: Answer[ExceptionsResult]) -> Iterator[Block]:
     else:
         yield Line("No exception object is on the heap.")
     yield from coverage_blocks(answer.dump, answer.coverage)
+
+
+def _made_in_advance(row: ExceptionRow) -> bool:
+    """Whether it is one of those that the runtime makes when it starts (src/coreclr/vm/appdomain.cpp, CreatePreallocatedExceptions)."""
+    return row.type in IN_ADVANCE and not (row.frames or row.threads or row.message_characters or row.inner or row.problem)
 
 
 def _exception(row: ExceptionRow) -> Iterator[Block]:

@@ -13,6 +13,12 @@ RUNTIME_NAMES = ("System.", "Interop", "Microsoft.Win32.", "ILStubClass.")
 
 def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
     """A table of threads, then how to see more."""
+    signal = answer.result.signal
+    if signal is not None:
+        thread = "a thread that the runtime does not know" if signal.managed_id is None else f"thread {signal.managed_id}"
+        at = "" if signal.address is None else f" at address {signal.address}"
+        yield Line(f"The process ended by {signal.name}{at}, in {thread} (os {signal.os_id})", "strong")
+        yield Line("")
     retained = any(thread.retained_bytes is not None for thread in answer.result.threads)
     rows = [
         (
@@ -38,6 +44,8 @@ def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
     yield Table(columns, rows)
     yield Line("")
     yield Line("Frames: heaphound stack CORE [ID]; all stacks merged: heaphound stack CORE --parallel", "dim")
+    if any(thread.waits is not None and thread.waits.kind == "task" for thread in answer.result.threads):
+        yield Line("What threads that wait for a task wait for in the end: heaphound tasks CORE", "dim")
     yield from coverage_blocks(answer.dump, answer.coverage)
 
 
