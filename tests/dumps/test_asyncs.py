@@ -132,3 +132,19 @@ def test_threads_at_the_ends(stacks: tuple[AsyncStackRow, ...]) -> None:
     assert (running.method, running.waits) == ("Asyncs.Working.Work()", "sleep")
     (deadlocked,) = found(stacks, ("ContextDeadlock.Load",)).blocked
     assert deadlocked.name == "deadlocked"
+
+
+def test_methods_that_the_runtime_suspends(dump_factory: Callable[[Recipe], LabDump]) -> None:
+    """The program's methods got MethodImplOptions.Async after compiling; the runtime suspends them and keeps Continuation objects."""
+    dump = dump_factory(Recipe("RuntimeAsync", "10.0.11", settings=(("RuntimeAsync", "1"),)))
+    rows = heaphound.open(dump.path, symbols=[PROGRAMS / "RuntimeAsync" / "bin"]).tasks().result.stacks
+    suspended = [
+        ("get_Task of System.Private.CoreLib", "suspended", 0),  # the await of a task that a property gives
+        ("RuntimeAsync.Suspended.Inner(System.String)", "suspended", 0),
+        ("RuntimeAsync.Suspended.Middle(System.Int32)", "suspended", 1),
+        ("RuntimeAsync.Suspended.Outer(System.Int32)", "suspended", 0),
+    ]
+    shown = sorted(([(frame.method, frame.kind, frame.state) for frame in row.frames] for row in rows), key=len)
+    assert shown == [suspended, [*suspended, ("RuntimeAsync.Program.Classic", "method", 0)]]
+    assert {row.waits_for for row in rows} == {PROMISE.format("").replace("Asyncs..", "RuntimeAsync.Program.")}
+    assert all(row.frames[1].file == "Program.cs" for row in rows)

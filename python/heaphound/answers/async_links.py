@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from heaphound.session import Session
 
 MAXIMUM_NODES = 1_000_000
 LIST_LIMIT = 1_000_000
+DEEPEST = 1000
 ENDED, UNKNOWN = -2, -(1 << 31)  # AsyncIteratorMethodBuilder and the compiler: -1 running, -2 ended; no state is that low
+NAMING = ("method", "suspended", "thunk")  # kinds of which the one that waits tells what it waits for, or is asked for it
 LIST_OF_CONTINUATIONS = "System.Collections.Generic.List<System.Object>"
 WAITING_THREADS = ("System.Threading.Tasks.Task+SetOnInvokeMres", "System.Threading.Tasks.Task+SetOnCountdownMres")
 
@@ -41,14 +44,18 @@ class AsyncLinks:
         """Node → objects that it waits for: nodes, or at the bottom anything. Absent where nothing is known."""
         self.blocking: dict[int, list[int]] = {}
         """Task → events on which threads wait for its end."""
+        self.thunks: dict[int, int] = {}
+        """Innermost method of those that the runtime suspended → the task of them all, which is told when they can go on."""
         self._machines: dict[int, int] = {}
         self._shapes: dict[int, NodeShape] = {}
         self._tasks: list[tuple[int, int, int]] = []
         for table in session.table.method_tables:
             self._sort(int(table))
         for shape in self._shapes.values():
-            self._read(shape)
+            if shape.kind != "suspended":
+                self._read(shape)
         self._direct()
+        self._suspended()
         self._by_continuation()
 
     def is_completed(self, address: int) -> bool:
@@ -131,6 +138,33 @@ class AsyncLinks:
                 if target:
                     self.awaited[address] = [self._machines.get(target, target)]
 
+    def _suspended(self) -> None:
+        """Chains of methods that the runtime suspended: from a thunk to the innermost, from there by who goes on after each."""
+        thunks = [(address, node.shape.next_offset) for address, node in self.nodes.items() if node.shape.kind == "thunk"]
+        for thunk, offset in thunks:
+            try:
+                at = self._memory.pointer(thunk + offset) if offset is not None else 0
+                chain = list(self._continuations(at))
+            except (Unreadable, Malformed):
+                continue  # how far it had come is not in the dump: the task alone is shown
+            for inner, outer in pairwise([address for address, _ in chain] + [thunk]):
+                self.awaited.setdefault(outer, []).append(inner)
+            self.nodes.update((address, node) for address, node in chain)
+            if chain:
+                self.thunks[chain[0][0]] = thunk
+
+    def _continuations(self, address: int) -> Iterator[tuple[int, Node]]:
+        seen: set[int] = set()
+        while address and address not in seen and len(seen) < DEEPEST:
+            seen.add(address)
+            shape = self._shapes.get(self._memory.pointer(address) & self._mask)
+            if shape is None or shape.next_offset is None or shape.resume_offset is None or shape.kind != "suspended":
+                return
+            if self._memory.pointer(address + shape.resume_offset):  # the last one only takes the result
+                state = None if shape.state_offset is None else self._memory.i32(address + shape.state_offset)
+                yield address, Node(shape, state)
+            address = self._memory.pointer(address + shape.next_offset)
+
     def _by_continuation(self) -> None:
         """Links that lie in what is waited for: a task that ends tells whatever is in its `m_continuationObject`."""
         for table, flags_offset, continuation_offset in self._tasks:
@@ -149,7 +183,7 @@ class AsyncLinks:
         """Whether a continuation of that type matters here: methods and continuation tasks name what they wait for themselves."""
         shape = self._shapes.get(table)
         name = self._type_name(table)
-        return (shape is not None and shape.kind != "method") or name == LIST_OF_CONTINUATIONS or name in WAITING_THREADS
+        return (shape is not None and shape.kind not in NAMING) or name == LIST_OF_CONTINUATIONS or name in WAITING_THREADS
 
     def _link(self, task: int, continuation: int) -> None:
         node = self.nodes.get(continuation)
@@ -157,7 +191,7 @@ class AsyncLinks:
             name = "" if node is not None else self._type_name(self._memory.pointer(continuation) & self._mask)
         except Unreadable:
             return
-        if node is not None and node.shape.kind != "method":
+        if node is not None and node.shape.kind not in NAMING:
             linked = self.awaited.setdefault(continuation, [])
             if task not in linked[-1:] and (node.shape.kind in ("all", "any") or not linked):
                 linked.append(task)

@@ -19,7 +19,7 @@ DEEPEST_STRUCT = 5
 AWAITERS = ("<>u__", "$A")  # names that the compilers of C# and Visual Basic give; F# has `awaiter` in the name
 TASK_FIELDS = ("m_task", "_task", "_obj")  # of awaiters and of ValueTask: what they wait for
 
-NodeKind = Literal["method", "continuation", "all", "any", "unwrap", "timeout", "task"]
+NodeKind = Literal["method", "suspended", "continuation", "all", "any", "unwrap", "timeout", "task", "thunk"]
 
 # Tasks that end when others end, by the name of their class without its generic arguments.
 _COMBINATORS: dict[str, NodeKind] = {
@@ -31,7 +31,11 @@ _COMBINATORS: dict[str, NodeKind] = {
     "System.Threading.Tasks.UnwrapPromise": "unwrap",
     "System.Threading.Tasks.Task+CancellationPromise": "timeout",
     "System.Threading.Tasks.ValueTask+ValueTaskSourceAsTask": "task",
+    # 10.0, methods that the runtime suspends: the task that their caller sees
+    "System.Runtime.CompilerServices.AsyncHelpers+ThunkTask": "thunk",
+    "System.Runtime.CompilerServices.AsyncHelpers+RuntimeAsyncTask": "thunk",
 }
+SUSPENDED = "System.Runtime.CompilerServices.Continuation"
 _CONTINUATIONS = ("ContinuationTaskFrom", "ContinuationResultTaskFrom")
 
 
@@ -56,12 +60,18 @@ class NodeShape:
     """From the start of the state machine's fields."""
     action_offset: int | None = None
     """Of the delegate that a continuation runs."""
+    next_offset: int | None = None
+    """Of a suspended method (and of a thunk, to the innermost of them): who goes on after it."""
+    resume_offset: int | None = None
+    """Of a suspended method: address of the stub that goes on with it."""
 
 
 def node_shape(found: Type) -> NodeShape | None:
     """The shape of a type of nodes; None for every other type. Raises Unreadable or Malformed for types that cannot be read."""
     if "StateMachineBox" in found.name:
         return _box(found)
+    if found.name == SUSPENDED:
+        return _suspended(found)
     plain = plain_name(found.name)
     kind = _COMBINATORS.get(plain)
     if kind is None and plain.startswith(tuple(f"System.Threading.Tasks.{name}" for name in _CONTINUATIONS)):
@@ -77,7 +87,15 @@ def node_shape(found: Type) -> NodeShape | None:
         continuation_offset=_offset(fields.get("m_continuationObject")),
         awaited=tuple(STARTS + offset for offset in direct if offset is not None),
         action_offset=_offset(fields.get("m_action")),
+        next_offset=_offset(fields.get("m_stateObject")) if kind == "thunk" else None,
     )
+
+
+def _suspended(found: Type) -> NodeShape:
+    """A method that the runtime suspended; it is a node only where a thunk leads to it, since the runtime keeps used ones for later."""
+    fields = fields_by_name(found)
+    state, following, resume = (_offset(fields.get(name)) for name in ("State", "Next", "Resume"))
+    return NodeShape(found, "suspended", None, None, state_offset=state, next_offset=following, resume_offset=resume)
 
 
 def _box(found: Type) -> NodeShape | None:

@@ -11,10 +11,13 @@ from heaphound.errors import Malformed, Unreadable
 from heaphound.runtime.il import Instruction, instructions
 from heaphound.runtime.metadata.display_names import display_method
 from heaphound.runtime.metadata.reader import Metadata
+from heaphound.runtime.metadata.schema import Table
 from heaphound.runtime.modules import Module
 from heaphound.runtime.types import Type
 from heaphound.session import Session
 
+RESUMPTION = "IL_STUB_AsyncResume_"
+ASYNC = 0x2000  # MethodImplAttributes.Async
 BETWEEN = 4  # instructions between the constant and the store: dup and the store into a local
 
 
@@ -43,6 +46,31 @@ class Places:
         if machine.method_table not in self._known:
             self._known[machine.method_table] = self._read(machine)
         return self._known[machine.method_table]
+
+    def resumed(self, stub: int) -> Place:
+        """The method that a stub goes on with, of those that the runtime suspends. Raises HeaphoundError.
+
+        The stub's name ends in that method's and its tier (CEEInfo::getAsyncResumptionStub, src/coreclr/vm/jitinterface.cpp, 10.0), and it
+        belongs to the same module; where several methods there have the name, it stays the bare name.
+        """
+        found = self._session.code.resolve(stub)
+        if found is None or not found.name.startswith(RESUMPTION):
+            return Place("a method that is not known" if found is None else found.full_name)
+        name = found.name.removeprefix(RESUMPTION).rpartition("_")[0]
+        module = self._session.types.module_at(found.module)
+        if module is None or module.metadata is None:
+            return Place(name)
+        metadata = module.metadata
+        rows = range(1, metadata.tables.count(Table.METHOD_DEF) + 1)
+        named = [rid for rid in rows if metadata.method_name(rid) == name]
+        asynchronous = [rid for rid in named if metadata.methoddef(rid).impl_flags & ASYNC]
+        candidates = asynchronous or named
+        if len(candidates) != 1:
+            return Place(f"{name} of {module.name}")
+        pdb = None if module.pe is None else self._session.symbols.find(module.pe, module.path).pdb
+        first = None if pdb is None else pdb.first_location(candidates[0])
+        file = None if first is None else first.file.replace("\\", "/").rpartition("/")[2]
+        return Place(display_method(metadata, candidates[0]).name, file, None if first is None else first.start_line)
 
     def _read(self, machine: Type) -> Place:
         module = machine.module

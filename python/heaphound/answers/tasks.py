@@ -6,7 +6,7 @@ import numpy as np
 
 from heaphound.address import Address
 from heaphound.answers.async_links import AsyncLinks, Node
-from heaphound.answers.async_places import Places
+from heaphound.answers.async_places import Place, Places
 from heaphound.answers.async_threads import AsyncThreads
 from heaphound.answers.async_waits import Waits
 from heaphound.answers.facts import dump_facts, heap_coverage
@@ -21,12 +21,14 @@ DEEPEST = 1000
 RUNNING, AT_YIELD = -1, -3  # and below: an async iterator stands at a yield
 REFERRERS_LOOKED_AT = 8
 AWAITED_HOPS = 4
+METHODS = ("method", "suspended")
 COMBINATORS = {
     "all": "Task.WhenAll",
     "any": "Task.WhenAny",
     "unwrap": "Task.Unwrap",
     "timeout": "Task.WaitAsync",
     "task": "ValueTask.AsTask",
+    "thunk": "the task of a method that the runtime runs",
 }
 Chain = tuple[int, ...]
 Kind = tuple[tuple[int, int | None], ...]
@@ -39,7 +41,7 @@ def tasks(session: Session, limit: int | None = None) -> Answer[TasksResult]:
     rows = [search.row(chains) for chains in sorted(stacks.values(), key=lambda chains: (-len(chains), chains[0][0]))[:limit]]
     result = TasksResult(
         stacks=tuple(rows),
-        waiting=sum(node.shape.kind == "method" for node in search.links.nodes.values()),
+        waiting=sum(node.shape.kind in METHODS for node in search.links.nodes.values()),
         finished=search.links.finished,
         left_out=len(stacks) - len(rows),
         cut=search.links.cut + search.cut,
@@ -111,7 +113,7 @@ class _Search:
         outermost = session.table.indices_of(np.array(tops, dtype=np.uint64))
         return AsyncStackRow(
             count=len(chains),
-            frames=tuple(self._frame(address) for address in frames),
+            frames=tuple(self._frame(address) for address in _shown(frames, nodes)),
             awaiting=None if awaited is None else self._naming.type_of(awaited),
             awaiting_address=None if awaited is None else Address(awaited),
             retained_bytes=int(session.graph.dominators.retained_of_many(outermost).sum()),
@@ -137,6 +139,8 @@ class _Search:
     def _frame(self, address: int) -> AsyncFrameRow:
         node = self.links.nodes[address]
         shape = node.shape
+        if shape.kind == "suspended":
+            return self._resumed(address, node)
         if shape.kind == "method":
             place = self._places.of(shape.state_machine, shape.state_machine_name)
             line = None if node.state is None or place.lines is None else place.lines.get(node.state)
@@ -144,6 +148,16 @@ class _Search:
             return AsyncFrameRow(place.method, node.state, at, shape.state_machine_name, place.file, place.first_line, "method", line)
         name = COMBINATORS.get(shape.kind)
         return AsyncFrameRow(name or self._continuation(address, node), None, Address(address), shape.type.name, kind=shape.kind)
+
+    def _resumed(self, address: int, node: Node) -> AsyncFrameRow:
+        """A method that the runtime suspended, by the stub that goes on with it."""
+        try:
+            stub = self._session.core.memory.pointer(address + (node.shape.resume_offset or 0))
+            place = self._places.resumed(stub)
+        except HeaphoundError:
+            place = Place("a method that is not known")
+        at = Address(address)
+        return AsyncFrameRow(place.method, node.state, at, node.shape.type.name, place.file, place.first_line, "suspended")
 
     def _continuation(self, address: int, node: Node) -> str:
         """The method that a continuation will run."""
@@ -159,7 +173,8 @@ class _Search:
     def _referring(self, address: int, bottom: Node) -> int | None:
         """What a method waits for whose awaiter does not say: an object that has it as its continuation, directly or through wrappers."""
         session = self._session
-        if bottom.shape.kind != "method" or bottom.state == RUNNING or (bottom.state is not None and bottom.state <= AT_YIELD):
+        address = self.links.thunks.get(address, address)
+        if bottom.shape.kind not in METHODS or bottom.state == RUNNING or (bottom.state is not None and bottom.state <= AT_YIELD):
             return None
         index = session.table.index_of(address)
         front = [] if index is None else [index]
@@ -175,3 +190,9 @@ class _Search:
                         following.append(referrer)
             front = following
         return None
+
+
+def _shown(frames: tuple[int, ...], nodes: dict[int, Node]) -> tuple[int, ...]:
+    """Without the tasks of methods that are shown themselves."""
+    shown = tuple(address for address in frames if nodes[address].shape.kind != "thunk")
+    return shown or frames

@@ -20,8 +20,9 @@ class AsyncFrameRow:
     line: int | None = None
     """First line of the method; None without a PDB."""
     kind: str = "method"
-    """``method`` (async method or iterator), ``continuation`` (of ContinueWith), ``all``, ``any``, ``unwrap``, ``timeout`` (WaitAsync) or
-    ``task`` (a ValueTask turned into a task)."""
+    """``method`` (async method or iterator), ``suspended`` (a method that the runtime itself suspended, 10.0 and later),
+    ``continuation`` (of ContinueWith), ``all``, ``any``, ``unwrap``, ``timeout`` (WaitAsync), ``task`` (a ValueTask turned into a task),
+    ``thunk`` (the task of suspended methods, where these are not known)."""
     await_line: int | None = None
     """Line of the await that it waits at; None without a PDB or where it stands at none."""
 

@@ -49,6 +49,9 @@ def _thread(thread: AsyncThreadRow) -> str:
 
 
 def _frame(frame: AsyncFrameRow) -> str:
+    if frame.kind == "suspended":
+        source = "" if frame.file is None else f" in {frame.file}:{frame.line}"
+        return f"{frame.method}{source} (suspended by the runtime at its await {frame.state})"
     if frame.kind != "method":
         return f"{frame.method}{' (ContinueWith)' if frame.kind == 'continuation' else ''}"
     line = frame.line if frame.await_line is None else frame.await_line
