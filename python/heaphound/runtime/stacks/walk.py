@@ -129,7 +129,9 @@ class _Walk:
             raise Malformed(f"{frame.frame_type} at {frame.frame_address:#x}: {frame.problem}")
         self._met = self._frame
         self._advance()
-        if frame.resume is not None:
+        # A Frame that native code led to tells nothing new: its registers are taken only where they are managed code's (NextRaw of
+        # src/coreclr/vm/stackwalk.cpp), and what follows is met where the thread was.
+        if frame.resume is not None and self._walker.codes.is_managed(frame.resume.ip):
             self._context = frame.resume
             hijacked = frame.frame_type == "HijackFrame" and returns_to_caller(self._walker.runtime.layout)
             self._active = hijacked or frame.frame_type in CONTEXT_POINTER or frame.frame_type in _TORN[:1]
