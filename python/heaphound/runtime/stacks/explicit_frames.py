@@ -58,8 +58,10 @@ class ExplicitFrames:
             raise Malformed(f"the Frame at {address:#x} is of a class that is not known: {identity:#x}")
         problems: list[str] = []
         resume: RegisterContext | None = None
+        threw = False
         try:
             resume = self._resume(name, address)
+            threw = name in CONTEXT_INSIDE or (name in HELPER_METHOD and self._helpers.threw(address))
         except (Unreadable, Malformed, LayoutError) as error:
             problems.append(f"its registers cannot be had: {error}")
         method_desc: int | None = None
@@ -71,7 +73,7 @@ class ExplicitFrames:
         block = None
         if name in FRAMED_METHOD:
             block = self._memory.pointer(address + self._layout.offset("FramedMethodFrame", "TransitionBlockPtr"))
-        return ExplicitFrame(address, name, ip, resume, method, method_desc, block, "; ".join(problems) or None)
+        return ExplicitFrame(address, name, ip, resume, method, method_desc, block, "; ".join(problems) or None, threw=threw)
 
     def is_active_call(self, address: int) -> bool:
         """Whether an InlinedCallFrame is in its native call: it lies in its method's frame before and after it too."""

@@ -118,6 +118,9 @@ class ExplicitFrame:
     """Why its method, or the registers that it should know, could not be read."""
     dead: bool = False
     """As of a managed frame."""
+    threw: bool = False
+    """Whether the managed code behind it was left by an exception (FRAME_ATTR_EXCEPTION of src/coreclr/vm/frames.h): it does not go on
+    where it called, so that nothing which only lived there is alive."""
 
     @property
     def sp(self) -> int:

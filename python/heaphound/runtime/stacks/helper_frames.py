@@ -15,6 +15,7 @@ from heaphound.runtime.stacks.frame_code import FrameCodes
 from heaphound.runtime.stacks.registers import RegisterContext
 from heaphound.runtime.stacks.saved_registers import captured_slots
 
+_EXCEPTION = 1  # FRAME_ATTR_EXCEPTION
 _IP_SP: dict[Machine, tuple[str, str]] = {"x64": ("Rip", "Rsp"), "arm64": ("Pc", "Sp")}  # fields of MachineState, and registers
 # The captured stack pointer is that inside of the capturing function, whose return address lies on top (LazyMachState::unwindLazyState).
 _RETURN_ADDRESS_BYTES: dict[Machine, int] = {"x64": 8, "arm64": 0}
@@ -38,6 +39,13 @@ class HelperFrames:
         entry = memory.pointer(address + layout.offset("HelperMethodFrame", "FCallEntry"))
         method_desc = internal_call(memory, layout, entry) if entry else None
         return (method_desc, self._methods.method(method_desc)) if method_desc else (None, None)
+
+    def threw(self, address: int) -> bool:
+        """Whether it is the mark of a helper that throws (IL_Throw, IL_Rethrow and those that throw by themselves)."""
+        layout = self._layout
+        if not layout.has("HelperMethodFrame", "FrameAttribs"):
+            return False
+        return bool(self._memory.u32(address + layout.offset("HelperMethodFrame", "FrameAttribs")) & _EXCEPTION)
 
     def resume(self, address: int) -> RegisterContext:
         """Registers of the managed caller. Raises Unreadable, Malformed."""

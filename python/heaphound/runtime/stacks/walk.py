@@ -27,8 +27,6 @@ from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.registers import RegisterContext
 from heaphound.runtime.threads import NO_FRAME, Thread
 
-_TORN = ("FaultingExceptionFrame", "SoftwareExceptionFrame")  # the managed frame behind it was left by an exception
-
 
 class StackWalker:
     """Walks the stacks of one dump's threads; what it learns of code is kept for the next thread."""
@@ -134,8 +132,8 @@ class _Walk:
         if frame.resume is not None and self._walker.codes.is_managed(frame.resume.ip):
             self._context = frame.resume
             hijacked = frame.frame_type == "HijackFrame" and returns_to_caller(self._walker.runtime.layout)
-            self._active = hijacked or frame.frame_type in CONTEXT_POINTER or frame.frame_type in _TORN[:1]
-            self._interrupted = frame.frame_type in _TORN
+            self._active = hijacked or frame.frame_type in CONTEXT_POINTER or frame.frame_type == "FaultingExceptionFrame"
+            self._interrupted = frame.threw
         return frame
 
     def _advance(self) -> None:
