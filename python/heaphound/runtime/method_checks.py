@@ -5,6 +5,7 @@ from itertools import islice
 from struct import unpack_from
 
 from heaphound.errors import Malformed, Unreadable
+from heaphound.limits import LIMITS
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import CodeSection
 from heaphound.runtime.link_checks import sampled_instantiations
@@ -93,21 +94,27 @@ def _methods_of(subject: CheckSubject, section: CodeSection) -> Iterator[tuple[C
 
 
 def _check_fragments(subject: CheckSubject, section: CodeSection, start: int, header: int) -> int:
-    """The end of the method's last part. Raises Malformed unless they begin at its start and follow each other."""
+    """The end of the method's last part, or the furthest that it can be where parts do not say theirs (arm64).
+
+    Raises Malformed unless the parts begin at the method's start and follow each other.
+    """
     memory, layout = subject.memory, subject.layout
     count = memory.u32(header + layout.offset("RealCodeHeader", "NumUnwindInfos"))
     if not 0 < count <= MOST_FRAGMENTS:
         raise Malformed(f"RealCodeHeader.NumUnwindInfos: the method at {start:#x} claims {count} code fragments")
     size = layout.size("RuntimeFunction")
     data = memory.bytes(header + layout.offset("RealCodeHeader", "UnwindInfos"), count * size)
-    at_begin, at_end = layout.offset("RuntimeFunction", "BeginAddress"), layout.offset("RuntimeFunction", "EndAddress")
-    expected = start - section.start
+    at_begin = layout.offset("RuntimeFunction", "BeginAddress")
+    at_end = layout.offset("RuntimeFunction", "EndAddress") if layout.has("RuntimeFunction", "EndAddress") else None
+    first, last = start - section.start, start - section.start
     for index in range(count):
-        (begin,), (end,) = unpack_from("<I", data, index * size + at_begin), unpack_from("<I", data, index * size + at_end)
-        if begin != expected or end <= begin:
+        (begin,) = unpack_from("<I", data, index * size + at_begin)
+        end = begin + 1 if at_end is None else unpack_from("<I", data, index * size + at_end)[0]
+        follows = begin == last if at_end is not None or index == 0 else begin >= last
+        if not follows or end <= begin:
             raise Malformed(f"RealCodeHeader.UnwindInfos: part {index} of the method at {start:#x} goes from {begin:#x} to {end:#x}")
-        expected = end
-    return section.start + expected
+        last = end
+    return section.start + (last if at_end is not None else first + LIMITS.method_code_bytes)
 
 
 def _check_clauses(subject: CheckSubject, start: int, header: int, code_bytes: int) -> None:
