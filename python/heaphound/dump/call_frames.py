@@ -14,6 +14,8 @@ from heaphound.dump.signal_frames import interrupted_registers
 from heaphound.errors import Malformed, Unreadable
 
 PT_GNU_EH_FRAME = 0x6474E550
+_AT_ENTRY = 9  # include/uapi/linux/auxvec.h: where the program begins
+_ENTRY_BYTES = 128  # it loads some registers and calls: 34 bytes on x64, up to 80 on arm64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class NativeUnwinder:
             registers, saved_at, outermost, signal = self._frames.caller(self._table(place), place, numbered(self._machine, values))
         except (Unreadable, Malformed):
             found = self._interrupted(values)
+            if found is None and self._begins_program(ip):
+                return None
             if found is None:
                 raise
             return found
@@ -72,6 +76,11 @@ class NativeUnwinder:
             self._starts = [module.base for module in self._modules]
         index = bisect_right(self._starts, address) - 1
         return self._modules[index] if index >= 0 and address < self._modules[index].end else None
+
+    def _begins_program(self, address: int) -> bool:
+        """Whether an address lies in the program's first function (_start), which not every C library describes."""
+        entry = self._core.auxv.get(_AT_ENTRY)
+        return entry is not None and entry <= address < entry + _ENTRY_BYTES
 
     def _interrupted(self, values: Mapping[str, int]) -> NativeCaller | None:
         found = interrupted_registers(self._core.memory, self._machine, values)

@@ -1,6 +1,7 @@
 """Call frame information by hand: one common and one function entry, every rule that compilers and libraries write, and random ones."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -125,6 +126,14 @@ def test_values_that_are_computed(x64: NativeProcess) -> None:
 
 def test_the_first_function_of_a_thread(x64: NativeProcess) -> None:
     assert unwound(x64, library(bytes([UNDEFINED, RIP])), 5) is None
+
+
+def test_the_first_function_of_a_program_needs_no_information(x64: NativeProcess) -> None:
+    core = replace(x64.core(library(b"", size=16)), auxv={9: BASE + CODE + 64})
+    values = {"rip": BASE + CODE + 64 + 30, "rsp": STACK}
+    assert NativeUnwinder(core).caller(values, active=False) is None
+    with pytest.raises(Malformed, match="no call frame information covers"):
+        NativeUnwinder(core).caller({**values, "rip": BASE + CODE + 60}, active=False)
 
 
 def test_a_frame_of_arm64(arm64: NativeProcess) -> None:
