@@ -199,20 +199,34 @@ def _read_only_mappings(job: _Job, file: DiskFile, sections: Sequence[PeSection]
 
     The runtime maps an image flat (the whole file, read-only) or its headers and then section by section; a section's mapping
     begins at the page of the file in which its bytes begin (PEImageLayout of dotnet/runtime, src/coreclr/vm/peimagelayout.cpp).
-    That can be the page of the headers: the data of CoreLib 3.1 lies there, and is mapped once more, writable.
+    Several can begin in one page of the file, that of the headers too (assemblies of 3.1): the place in memory tells them apart.
     """
-    mapped = {(mapping.start, mapping.file_offset) for mapping in job.mappings}
-    places = [(_page(section.address), _page(section.file_offset)) for section in sections]
     written = {_page(section.file_offset) for section in sections if section.writable}
+    placed = _placed_parts(job, sections)
     found = []
     for mapping in job.mappings:
         size = mapping.end - mapping.start
         flat = mapping.file_offset == 0 and size >= file.size_bytes
-        headers = mapping.file_offset == 0 and any((mapping.start + address, offset) in mapped for address, offset in places)
-        read_only = headers or mapping.file_offset not in written
-        if flat or (read_only and not job.writable.overlap(mapping.start, mapping.end)):
+        writable = placed.get((mapping.start, mapping.file_offset), mapping.file_offset in written)
+        if flat or (not writable and not job.writable.overlap(mapping.start, mapping.end)):
             found.append((mapping.start, size, mapping.file_offset))
     return found
+
+
+def _placed_parts(job: _Job, sections: Sequence[PeSection]) -> dict[tuple[int, int], bool]:
+    """(address, file offset) of the headers and sections of each image that was mapped part by part, to whether it could be written.
+
+    A mapping of the file's first page is one of headers where a section is mapped at its distance from there.
+    """
+    mapped = {(mapping.start, mapping.file_offset) for mapping in job.mappings}
+    parts: dict[tuple[int, int], bool] = {}
+    for base in sorted(mapping.start for mapping in job.mappings if mapping.file_offset == 0):
+        if (base, 0) in parts:  # a section of the image before
+            continue
+        of_image = {(base + _page(section.address), _page(section.file_offset)): section.writable for section in sections}
+        if mapped & of_image.keys():
+            parts |= {(base, 0): False, **of_image}
+    return parts
 
 
 def _page(address: int) -> int:

@@ -174,15 +174,15 @@ def test_a_pe_image_mapped_by_sections_keeps_its_data_absent(tmp_path: Path, bin
 
 
 def test_headers_and_data_in_one_page_of_the_file(tmp_path: Path, binaries: Path) -> None:
-    """As in CoreLib 3.1: the first page is mapped as headers, and again as the data section, to which the process writes."""
-    image = pe_image(4, ((0x10000, 0x200, 0x800, 0xC0000040), (0x20000, 0x1000, 0x2000, 0x60000020)))
+    """As in assemblies of 3.1: the first page is mapped as headers, as the data section, to which the process writes, and as text."""
+    image = pe_image(4, ((0x10000, 0x200, 0x800, 0xC0000040), (0x20000, 0xA00, 0x2600, 0x60000020)))
     (binaries / "App.dll").write_bytes(image)
     writer = DumpWriter().mapped("/app/App.dll", BASE, BASE + PAGE).mapped("/app/App.dll", BASE + 0x10000, BASE + 0x11000)
-    writer.mapped("/app/App.dll", BASE + 0x20000, BASE + 0x22000, 0x1000).segment(0x1000, b"x")
+    writer.mapped("/app/App.dll", BASE + 0x20000, BASE + 0x23000).segment(0x1000, b"x")
     core, report = attach_binaries(open_core(writer.write(tmp_path / "core")), [binaries], use_original_paths=False)
-    assert [attached.size_bytes for attached in report.attached] == [3 * PAGE]
+    assert [attached.size_bytes for attached in report.attached] == [4 * PAGE]
     assert core.memory.bytes(BASE, 2) == b"MZ"
-    assert core.memory.bytes(BASE + 0x20000, 4) == b"tttt"
+    assert core.memory.bytes(BASE + 0x21000, 4) == b"tttt"
     with pytest.raises(Unreadable):
         core.memory.u8(BASE + 0x10000)
 
