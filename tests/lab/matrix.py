@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.dumps.known import SWEEP
 from tests.lab.cases import Case
-from tests.lab.dumps import Recipe, leaks, record_dump, redis_leak, zoo
+from tests.lab.dumps import REDIS, Recipe, leaks, record_dump, redis_leak, zoo
 from tests.lab.kinds import compiled_program, write_compiled, write_kinds
 from tests.lab.musl import is_musl
 from tests.lab.oracle import HOST_RUNTIME, Row, run_oracle
@@ -71,7 +71,8 @@ class Cell:
     def name(self) -> str:
         """Unique among the cells, fit for a file."""
         recipe = self.recipe
-        parts = [recipe.program.lower(), recipe.runtime, *recipe.arguments, "server" if recipe.server_gc else "", self.kind, self.told]
+        arguments = [argument for argument in recipe.arguments if argument != REDIS]
+        parts = [recipe.program.lower(), recipe.runtime, *arguments, "server" if recipe.server_gc else "", self.kind, self.told]
         return "-".join(part.replace(" ", "_") for part in [*parts, "" if self.files else "without files"] if part)
 
 
