@@ -38,7 +38,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     "no ready-to-run": {"ReadyToRun": "0"},
     "early osr": {"OSR_HitLimit": "1", "TC_OnStackReplacement_InitialCounter": "10"},
 }
-DUMPS_OF_EMULATED = 4
 LINES = 12  # of differences that are printed for one core
 
 
@@ -134,31 +133,25 @@ def stop_and_dump(run: Run, process_id: int, seconds: float, core: Path, mode: s
 def compare_run(run: Run, directory: Path, chance: random.Random, keep: bool = False) -> Agreement:
     """Start Corpus, dump it at a random moment and compare. A core that differs stays where `keep` says so.
 
-    One core a process: createdump stops threads anywhere, and a process that a collection was just suspending may not go on afterwards. An
-    emulated process goes on, and takes a minute to start.
+    One core a process: createdump stops threads anywhere, and a process that a collection was just suspending may not go on afterwards.
     """
-    total = Agreement()
-    name = f"corpus-{run.runtime}-{run.build}-{run.settings.replace(' ', '-')}-{run.seed}"
+    core = directory / f"corpus-{run.runtime}-{run.build}-{run.settings.replace(' ', '-')}-{run.seed}.core"
     for left in (2, 1, 0):
         with running(run) as dump:
             try:
-                cores = [directory / f"{name}-{number}.core" for number in range(DUMPS_OF_EMULATED if is_arm64(run.runtime) else 1)]
-                for core in cores:
-                    dump(chance.uniform(0.05, 3.0), core)
+                dump(chance.uniform(0.05, 3.0), core)
                 break
-            except LabError:  # a thread ended while createdump was stopping it
+            except LabError:  # a thread ended while createdump was stopping it; another faulted while the emulator stopped one
                 if not left:
                     raise
-    for core in cores:
-        try:
-            found = compare_stacks(core)
-        except BaseException:
-            core.unlink()
-            raise
-        if not (keep and found.differences):
-            core.unlink()
-        total.add(found)
-    return total
+    try:
+        found = compare_stacks(core)
+    except BaseException:
+        core.unlink()
+        raise
+    if not (keep and found.differences):
+        core.unlink()
+    return found
 
 
 def main() -> int:

@@ -6,7 +6,10 @@ signal is for it, and the others sleep anyway.
 
 import ctypes
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab import emulated
@@ -38,19 +41,31 @@ class WorkingProcess:
                 self._go_on(stopped)
 
     def stop_and_dump(self, path: Path) -> None:
-        """Stop the working thread, write the core, and let it work on. Raises LabError."""
+        """Stop the working thread, write the core, and let it work on. Raises LabError, also where another thread faults meanwhile."""
         stopped = self._stop(self._worker())
-        mappings = _mappings(self._process_id)
         notes = emulated._process_note(self._process_id) + note(NT_AUXV, self._gdb.auxiliary_vector())
-        notes += note(NT_FILE, file_note(emulated._files(mappings)))
         for thread in self._gdb.threads():
             found = self._gdb.registers(thread)
             if found is not None:
                 notes += emulated._thread_notes(int(thread, 16), self._process_id, *found)
-        with open(f"/proc/{self._process_id}/mem", "rb") as memory:
-            parts = [emulated._readable_part(memory.fileno(), mapping) for mapping in mappings]
-            emulated._write(path, notes, [part for part in parts if part.end > part.start], memory.fileno())
+        with self._frozen(), open(f"/proc/{self._process_id}/mem", "rb") as memory:
+            parts = [emulated._readable_part(memory.fileno(), mapping) for mapping in _mappings(self._process_id)]
+            present = [part for part in parts if part.end > part.start]
+            notes += note(NT_FILE, file_note(emulated._files(present)))
+            emulated._write(path, notes, present, memory.fileno())
         self._go_on(stopped)
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        """The whole process, as a thread that compiles methods again may work too; the gdb server does not answer meanwhile."""
+        os.kill(self._process_id, signal.SIGSTOP)
+        stat = Path(f"/proc/{self._process_id}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            os.kill(self._process_id, signal.SIGCONT)
 
     def _worker(self) -> int:
         tasks = Path(f"/proc/{self._process_id}/task")

@@ -219,7 +219,18 @@ def _oracle_root(session: Session, row: Row, registers: dict[tuple[int, str], di
         value = known.get(register) if in_register else int(row["slot_value"], 16)
         if value is not None and session.table.index_containing(value) is None:
             return None
-    return (row["frame"]["sp"], register if in_register else row["address"], row["object"], row["interior"], row["pinned"])
+    return (_frame_sp(row, registers), register if in_register else row["address"], row["object"], row["interior"], row["pinned"])
+
+
+def _frame_sp(row: Row, registers: dict[tuple[int, str], dict[str, int]]) -> str:
+    """Of the root's frame. The library of arm64 keeps 32 bits of it behind an InlinedCallFrame (`(DWORD)` in UpdateRegDisplay of
+    src/coreclr/vm/arm64/stubs.cpp, v8.0; gone later): then it is that of the frame with those bits."""
+    told: str = row["frame"]["sp"]
+    if row["frame"]["method"] is not None or (row["thread"], told) in registers:
+        return told
+    wanted = int(told, 16)
+    same = [sp for thread, sp in registers if thread == row["thread"] and int(sp, 16) & 0xFFFFFFFF == wanted]
+    return same[0] if len(same) == 1 else told
 
 
 def _registers(session: Session) -> dict[tuple[int, str], dict[str, int]]:
