@@ -42,6 +42,9 @@ def layout_text(raw: dict[str, Any]) -> str:
     parts += [f' "{name}": {{\n{entries(raw[name], "  ")}\n }}' for name in ("contracts", "constants", "types")]
     if "servicing" in raw:
         parts.append(f' "servicing": {json.dumps(raw["servicing"])}')
+    if "open" in raw:
+        lines = ",\n".join(f"  {json.dumps(entry)}" for entry in raw["open"])
+        parts.append(f' "open": [\n{lines}\n ]')
     table = raw["dac_table"]
     parts.append(
         f' "dac_table": {{\n  "entries": {table["entries"]},\n  "holds": {json.dumps(table["holds"])},\n'

@@ -10,6 +10,7 @@ from heaphound.dump.ranges import resident_ranges
 from heaphound.errors import HeaphoundError
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.info import Ability, AbilityState, Held, InfoResult, RuntimeFacts
+from heaphound.runtime.self_checks import file_in_words
 from heaphound.session import Session
 
 PartT = TypeVar("PartT")
@@ -33,6 +34,8 @@ def info(session: Session) -> Answer[InfoResult]:
             contract_descriptor=None if runtime.descriptor is None else Address(runtime.descriptor),
             layout=runtime.layout_name,
             commit=runtime.commit,
+            layout_status=runtime.layout_status,
+            found_by_search=runtime.found_by_search,
         ),
         abilities=tuple(_abilities(session)),
         held=tuple(_held(session)),
@@ -57,7 +60,7 @@ def _abilities(session: Session) -> list[Ability]:
         state: AbilityState = "available" if checked.available else "unavailable"
         found.append(Ability(checked.name, state, checked.origin, checked.failed or "", checked.not_exercised))
     known = {ability.name for ability in found}
-    origin = "descriptor + layout file, self-checked" if session.runtime.descriptor is not None else "layout file, self-checked"
+    origin = f"{'descriptor + ' if session.runtime.descriptor is not None else ''}{file_in_words(session.runtime)}"
     parts: tuple[tuple[str, Callable[[], int]], ...] = (
         ("GC heap", lambda: len(session.gc_heap.gaps)),
         ("handles", lambda: len(session.read_handles().gaps)),

@@ -14,6 +14,7 @@ _MINI = (
 def lacking(session: Session) -> tuple[str, ...]:
     """One sentence for each thing that keeps answers from being whole; empty for a dump that has all. Reads the list of modules."""
     found = [_MINI] if session.core.writer.mode == "mini" else []
+    found += _layout(session)
     found += _disagreements(session)
     found += _modules(session)
     return tuple(found)
@@ -36,6 +37,14 @@ def other_runtimes(session: Session) -> tuple[str, ...]:
     taken = session.runtime.module
     others = [module.path for module in elf_modules(session.core) if module.name == "libcoreclr.so" and module.base != taken.base]
     return (f"the process has another runtime loaded, {', '.join(others)}: all answers are about {taken.path}",) if others else ()
+
+
+def _layout(session: Session) -> list[str]:
+    runtime = session.runtime
+    if not runtime.layout_status:
+        return []
+    searched = f"; {len(runtime.found_by_search)} of its numbers were found by search in this dump" if runtime.found_by_search else ""
+    return [f"the layout of .NET {runtime.layout.version} was written {runtime.layout_status}: self-checks alone stand for it{searched}"]
 
 
 def _modules(session: Session) -> list[str]:

@@ -10,12 +10,17 @@ from typing import Any, Literal
 
 from heaphound.errors import LayoutError, UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor
+from heaphound.layouts.open_numbers import OpenNumbers, read_open
 from heaphound.layouts.schema import Layout, TypeLayout, merge_types, read_types
 
 _CORECLR_BEFORE_5 = 4
 ARCHITECTURES = ("x64", "arm64")
 DACTableWidth = Literal["u32 offset from the image base", "u64 address"]
-OPTIONAL_SECTIONS = {"servicing"}
+WIDTHS: Mapping[str | int, DACTableWidth] = {
+    "u32 offset from the image base": "u32 offset from the image base",
+    "u64 address": "u64 address",
+}
+OPTIONAL_SECTIONS = {"servicing", "open"}
 SECTIONS = {"runtime", "version", "architecture", "origin", "handle_kinds", "contracts", "constants", "types", "dac_table"}
 # A file that names another states only what differs from it: most structures of two 64-bit machines are equal.
 DIFFERENCES = "differs_from"
@@ -48,13 +53,21 @@ class DACTable:
 class LayoutFile:
     """One data file: a layout without the addresses that only a dump has, and the means to find those.
 
-    `servicing` are fields that moved in a patch of the version: first patch (`3.1.13`) to the types that hold from there on.
+    `servicing` are fields that moved in a patch of the version: first patch (`3.1.13`) to the types that hold from there on. `open` are
+    numbers to look for in the dump where a self-check does not agree, `found` the names of those that were taken so.
     """
 
     layout: Layout
     dac_table: DACTable
     origin: Mapping[str, str]
     servicing: Mapping[str, Mapping[str, TypeLayout]] = field(default_factory=dict)
+    open: tuple[OpenNumbers, ...] = ()
+    found: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """What the reader must know of the file, `from source, never run`; empty where its numbers were observed on the build named."""
+        return self.origin.get("status", "")
 
 
 def product_version(major: int, minor: int, third: int) -> str | None:
@@ -114,7 +127,8 @@ def parse_layout_file(text: str, name: str, other: Callable[[str], str] | None =
     if not isinstance(origin, dict) or not {"build", "source", "method", "date"} <= set(origin):
         raise LayoutError(f"{name}: origin must say build, source, method and date")
     layout = Layout(raw["version"], read_types(raw["types"], "layout file"), constants, contracts, tuple(kinds))
-    return LayoutFile(layout, _read_dac_table(raw["dac_table"], name), origin, _read_servicing(raw.get("servicing", {}), name))
+    table, servicing = _read_dac_table(raw["dac_table"], name), _read_servicing(raw.get("servicing", {}), name)
+    return LayoutFile(layout, table, origin, servicing, read_open(raw.get("open", []), layout.types, table.globals, name))
 
 
 def _whole(text: str, name: str, other: Callable[[str], str] | None) -> Any:
@@ -157,13 +171,13 @@ def _read_dac_table(raw: object, name: str) -> DACTable:
     if not isinstance(raw, dict) or set(raw) - {"moved"} != {"entries", "holds", "globals"} or not isinstance(raw["globals"], dict):
         raise LayoutError(f"{name}: dac_table must have entries, holds and globals")
     count, holds = raw["entries"], raw["holds"]
-    if type(count) is not int or holds not in ("u32 offset from the image base", "u64 address"):
+    if type(count) is not int or not isinstance(holds, str) or holds not in WIDTHS:
         raise LayoutError(f"{name}: dac_table has {count!r} entries that hold {holds!r}")
     moved = raw.get("moved", {})
     if not isinstance(moved, dict) or not all(index.isdecimal() and isinstance(places, dict) for index, places in moved.items()):
         raise LayoutError(f"{name}: dac_table's moved must name indices of the first vtable")
     places_moved = {int(index): _read_places(places, count, name) for index, places in moved.items()}
-    return DACTable(count, holds, _read_places(raw["globals"], count, name), places_moved)
+    return DACTable(count, WIDTHS[holds], _read_places(raw["globals"], count, name), places_moved)
 
 
 def _read_places(raw: dict[str, Any], count: int, name: str) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,8 @@ class Ability:
     """``heap walk``, ``statics``, ``stacks``, ``metadata`` ..."""
     state: AbilityState
     origin: str
-    """Where its offsets come from: ``descriptor``, ``layout file, self-checked``, ``found by search``; empty if unavailable."""
+    """Where its offsets come from: ``descriptor``, ``layout file, self-checked``, ``layout file (from source, never run), self-checked``,
+    ``found by search``; empty if unavailable."""
     note: str = ""
     """What is missing and what would bring it back; empty when all is well."""
     not_exercised: tuple[str, ...] = ()
@@ -41,6 +42,10 @@ class RuntimeFacts:
     layout: str
     """The layout file that is the baseline, such as ``coreclr-9.0-x64``."""
     commit: str | None = None
+    layout_status: str = ""
+    """``from source, never run`` for a layout that no build has confirmed; empty for one that was observed on a build."""
+    found_by_search: tuple[str, ...] = ()
+    """Numbers that are not the layout file's but were found in this dump, because a self-check did not agree with the file's."""
 
 
 @dataclass(frozen=True, slots=True)

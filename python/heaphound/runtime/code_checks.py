@@ -1,9 +1,10 @@
 """Self-checks on code: what stands for a method must lead to it, and Frames must be of known classes."""
 
-from heaphound.errors import Unreadable
+from heaphound.errors import Malformed, Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import CodeSection
 from heaphound.runtime.prepared_code import PreparedCode
+from heaphound.runtime.ready_to_run import ReadyToRunImage
 from heaphound.runtime.stacks.frame_types import frame_types
 from heaphound.runtime.threads import NO_FRAME
 
@@ -28,6 +29,28 @@ def check_virtual_methods(subject: CheckSubject) -> None:
             expect(
                 declared == location.method.method_desc, f"MethodDesc.Slot: slot {number} of System.Object is {location.method.full_name}"
             )
+
+
+def check_image_functions(subject: CheckSubject) -> None:
+    """What the runtime keeps of the core library's image names its module and has the table of functions that the image itself names."""
+    section = next((part for part in subject.code.sections if part.module == subject.core_library and part.kind == "ready-to-run"), None)
+    if section is None:
+        return
+    memory, layout = subject.memory, subject.layout
+    info = subject.pointer(subject.core_library, "Module", "ReadyToRunInfo")
+    owner = subject.pointer(info, "ReadyToRunInfo", "Module")
+    expect(owner == subject.core_library, f"ReadyToRunInfo.Module: it is {owner:#x}, not {subject.core_library:#x}")
+    composite = subject.pointer(info, "ReadyToRunInfo", "CompositeInfo") if layout.has("ReadyToRunInfo", "CompositeInfo") else info
+    start = subject.pointer(composite, "ReadyToRunInfo", "RuntimeFunctions")
+    count = memory.u32(composite + layout.offset("ReadyToRunInfo", "NumRuntimeFunctions"))
+    inside = section.start <= start and count > 0 and start + count * layout.size("RuntimeFunction") <= section.end
+    expect(inside, f"ReadyToRunInfo.RuntimeFunctions: {count} at {start:#x} do not lie in the image at {section.start:#x}")
+    image = subject.types.core_library.pe
+    try:
+        named = (start, count) if composite != info or image is None else ReadyToRunImage(image).function_table
+    except (Malformed, Unreadable):
+        return  # the dump lacks the image's headers
+    expect(named == (start, count), f"ReadyToRunInfo.RuntimeFunctions: {count} at {start:#x}, the image has {named[1]} at {named[0]:#x}")
 
 
 def check_prepared(subject: CheckSubject) -> None:

@@ -35,6 +35,7 @@ KNOWN_STATICS = [
     ("System.String", "Empty", "System.String"),
     ("System.AppContext", "s_dataStore", "System.Collections.Generic.Dictionary<System.String, System.Object>"),
 ]
+IL_STUB = "IL_STUB"  # what the runtime calls each method that it makes of IL itself (ilstubcache.cpp)
 SAMPLE_OBJECTS = 64
 SAMPLE_METHODS = 4
 POINTER_BYTES = 8
@@ -131,6 +132,12 @@ def check_methods(subject: CheckSubject) -> None:
             if location is None:
                 continue
             expect(location.problem is None, f"RealCodeHeader: the code at {start:#x} has no method: {location.problem}")
+            if location.method is not None and location.method.is_dynamic:
+                stub = location.method.kind == "il stub"
+                expect(
+                    stub == location.method.name.startswith(IL_STUB),
+                    f"DynamicMethodDesc: {location.method.full_name} is an il stub: {stub}",
+                )
             found += 1
     expect(found > 0, "RealCodeHeader: no heap of JIT code has a method")
 

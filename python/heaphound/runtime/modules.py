@@ -162,6 +162,20 @@ def array_list(memory: Memory, layout: Layout, address: int) -> Iterator[int]:
         block = memory.pointer(block + layout.offset("ArrayListBlock", "Next"))
 
 
+def read_path(memory: Memory, layout: Layout, image: int) -> str | None:
+    """PEImage.m_path, an SString in UTF-16: byte size with the terminating zero, then the buffer. Empty for Assembly.Load(byte[]).
+
+    Raises Unreadable, LimitExceeded.
+    """
+    string = image + layout.offset("PEImage", "Path")
+    size_bytes = memory.u32(string + layout.offset("SString", "Size"))
+    if size_bytes > LIMITS.path_bytes:
+        raise LimitExceeded(f"the path of image {image:#x} claims {size_bytes} bytes")
+    buffer = memory.pointer(string + layout.offset("SString", "Buffer"))
+    text = memory.utf16(buffer, size_bytes // 2) if size_bytes >= 2 else ""
+    return text.rstrip("\0") or None
+
+
 class _ModuleReader:
     """Reads one DomainAssembly after the other."""
 
@@ -194,7 +208,7 @@ class _ModuleReader:
             layout=self._layout,
             address=address,
             assembly=assembly,
-            path=self._path(image) if image else None,
+            path=read_path(self._memory, self._layout, image) if image else None,
             image_base=base,
             size_bytes=size,
             mapped=mapped,
@@ -226,16 +240,6 @@ class _ModuleReader:
                 flags = self._memory.u32(found + self._layout.offset("PEImageLayout", "Flags"))
                 return base or None, size, bool(flags & self._layout.constant("PEImageLayoutFlags.Mapped"))
         return None, None, None
-
-    def _path(self, image: int) -> str | None:
-        """PEImage.m_path, an SString in UTF-16: byte size with the terminating zero, then the buffer. Empty for Assembly.Load(byte[])."""
-        string = image + self._layout.offset("PEImage", "Path")
-        size_bytes = self._memory.u32(string + self._layout.offset("SString", "Size"))
-        if size_bytes > LIMITS.path_bytes:
-            raise LimitExceeded(f"the path of image {image:#x} claims {size_bytes} bytes")
-        buffer = self._pointer(string, "SString", "Buffer")
-        text = self._memory.utf16(buffer, size_bytes // 2) if size_bytes >= 2 else ""
-        return text.rstrip("\0") or None
 
     def _binder(self, pe_assembly: int) -> int | None:
         """The AssemblyBinder: directly, or through the binder's own assembly (BINDER_SPACE::Assembly::m_pBinder) when there is one."""

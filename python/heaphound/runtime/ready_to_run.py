@@ -80,6 +80,12 @@ class ReadyToRunImage:
         place = self.sections.get(kind)
         return None if place is None else self._image.read(*place)
 
+    @property
+    def function_table(self) -> tuple[int, int]:
+        """Address and count of the image's RUNTIME_FUNCTIONs; (its base, 0) where it has none."""
+        rva, size = self.sections.get(_RUNTIME_FUNCTIONS, (0, 0))
+        return self._image.base + rva, size // FUNCTION_BYTES["arm64" if self._image.is_arm64 else "x64"]
+
     def function_index(self, address: int) -> int | None:
         """Index of the RUNTIME_FUNCTION that begins at or last before an address; None before the first. Raises Malformed, Unreadable."""
         index = bisect_right(self._functions(), address - self._image.base) - 1

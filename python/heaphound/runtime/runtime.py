@@ -39,7 +39,9 @@ class Runtime:
     """CoreCLR in one dump. `version` is the product's (9.0.11), `layout_name` the data file it rests on (`coreclr-9.0-x64`).
 
     `descriptor` is the address of the runtime's own contract descriptor if that was readable and used, else None: then
-    `descriptor_missing` says why, or is None where the version has none. `gc` is the GC's own description of itself.
+    `descriptor_missing` says why, or is None where the version has none. `gc` is the GC's own description of itself. `layout_status` is
+    what must be known of the file (`from source, never run`), empty where there is nothing; `found_by_search` are the numbers that are not
+    the file's but were found in this dump.
     """
 
     core: Core = field(repr=False)
@@ -54,6 +56,8 @@ class Runtime:
     descriptor: int | None
     descriptor_missing: str | None
     gc: GCVariables
+    layout_status: str = ""
+    found_by_search: tuple[str, ...] = ()
 
     @property
     def server_gc(self) -> bool:
@@ -82,8 +86,11 @@ def find_runtime(core: Core) -> Runtime:
     Raises RuntimeNotFound (native program, Native AOT), UnsupportedRuntime (no layout for its version, or the build does not agree
     with it: the failed check is named), LayoutError or Unreadable when the way into the GC is missing from the dump.
     """
+    from heaphound.runtime.settle import settle  # it runs the self-checks, which are made of what is built on Runtime
+
     found = find_coreclr(core)
-    return bind_runtime(core, found, layout_file(found.version, core.machine, found.module.build_id))
+    source = layout_file(found.version, core.machine, found.module.build_id)
+    return bind_runtime(core, found, settle(core, found, source))
 
 
 def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime:
@@ -112,6 +119,8 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
         descriptor=descriptor,
         descriptor_missing=missing,
         gc=gc,
+        layout_status=source.status,
+        found_by_search=source.found,
     )
 
 
@@ -151,7 +160,8 @@ def _bind_globals(core: Core, source: LayoutFile, found: FoundRuntime) -> tuple[
     places = shape.places(first_vtable(found.module, table))
     addresses = {name: table[index] + added for name, (index, added) in places.items() if table[index]}
     addresses |= vtable_addresses(found.module, table, source.layout)
-    return source.layout.with_globals(addresses, "layout file"), table
+    searched = {name: address for name, address in addresses.items() if f"global {name}" in source.found}
+    return source.layout.with_globals(addresses, "layout file").with_globals(searched, "found by search"), table
 
 
 def _dac_table(core: Core, source: LayoutFile, found: FoundRuntime) -> int | None:

@@ -7,6 +7,7 @@ from heaphound.errors import HeaphoundError, Malformed
 from heaphound.runtime.check_subject import ABSENT, CheckSubject, Disagreement
 from heaphound.runtime.code_checks import (
     check_frame_types,
+    check_image_functions,
     check_internal_calls,
     check_prepared,
     check_virtual_methods,
@@ -40,12 +41,16 @@ from heaphound.runtime.number_checks import check_bits, check_packing, check_pla
 from heaphound.runtime.runtime import Ability, Runtime
 from heaphound.runtime.stack_checks import check_protected, check_stacks
 from heaphound.runtime.structure_checks import (
+    check_assembly,
+    check_assembly_list,
     check_class,
     check_code_ranges,
     check_fields,
+    check_file,
     check_finalizer_queue,
     check_gc_state,
     check_handles,
+    check_image,
     check_modules,
     check_objects,
     check_segments,
@@ -89,6 +94,10 @@ CHECKS = [
     Check("type names", "well-known types", (("Module", "TypeDefToMethodTableMap"),), check_names),
     Check("fields", "FieldDesc", (("EEClass", "FieldDescList"), ("FieldDesc", "DWord2")), check_fields),
     Check("fields", "known fields", (("FieldDesc", "DWord1"),), check_field_names),
+    Check("modules", "assembly of the core library", (("Module", "Assembly"), ("Assembly", "Module")), check_assembly),
+    Check("modules", "list of assemblies", (("AppDomain", "DomainAssemblyList"),), check_assembly_list),
+    Check("modules", "file of the core library", (("PEAssembly", "PEImage"), ("PEImage", "Path")), check_file),
+    Check("modules", "image of the core library", (("PEImageLayout", "Base"),), check_image),
     Check("modules", "modules", (("Module", "Assembly"), ("Assembly", "Module"), ("AppDomain", "DomainAssemblyList")), check_modules),
     Check("modules", "images", (("PEImageLayout", "Size"), ("PEImageLayout", "Flags")), check_images),
     Check("modules", "binders", (("PEAssembly", "AssemblyBinder"), ("AssemblyBinder", "AssemblyLoadContext")), check_binders),
@@ -122,6 +131,7 @@ CHECKS = [
     Check("code", "JIT headers", (("RealCodeHeader", "UnwindInfos"), ("RealCodeHeader", "EHInfo")), check_jit_headers),
     Check("code", "made methods", (("InstantiatedMethodDesc", "NumGenericArgs"), ("StoredSigMethodDesc", "Sig")), check_made_methods),
     Check("code", "virtual methods", (("MethodTable", "NumVirtuals"),), check_virtual_methods),
+    Check("code", "functions of images", (("ReadyToRunInfo", "RuntimeFunctions"),), check_image_functions),
     Check("code", "prepared methods", (("ReadyToRunInfo", "EntryPointToMethodDescMap"),), check_prepared),
     Check("code", "internal calls", (("ECHash", "MethodDesc"),), check_internal_calls),
     Check("stacks", "Frames", (("Frame", "Next"), ("Thread", "Frame")), check_frame_types),
@@ -167,5 +177,11 @@ def origin_of(runtime: Runtime, fields: Fields) -> str:
     """Where these fields' offsets come from, in the words that `info` shows; those that this runtime does not have are left out."""
     layout = runtime.layout
     origins = {layout.origin(type_name, field) for type_name, field in fields if layout.has(type_name, field)}
-    words = {"descriptor": "descriptor", "layout file": "layout file, self-checked", "found by search": "found by search"}
+    words = {"descriptor": "descriptor", "layout file": file_in_words(runtime), "found by search": "found by search"}
     return " + ".join(words[origin] for origin in sorted(origins))
+
+
+def file_in_words(runtime: Runtime) -> str:
+    """What numbers of the layout file are worth, in the words that `info` shows."""
+    status = f" ({runtime.layout_status})" if runtime.layout_status else ""
+    return f"layout file{status}, self-checked"

@@ -13,9 +13,13 @@ from heaphound.runtime.heap import MAXIMUM_HEAPS, PAGE_BYTES
 from heaphound.runtime.lookup_maps import LookupMaps
 from heaphound.runtime.metadata.schema import Table
 from heaphound.runtime.method_tables import MethodTables
+from heaphound.runtime.modules import array_list, read_path
 from heaphound.runtime.sync_blocks import read_sync_blocks
 from heaphound.runtime.threads import Thread, ThreadState
 
+CORE_LIBRARY = "System.Private.CoreLib"
+MZ = b"MZ"
+LOWEST_IMAGE = 0x10000
 MAXIMUM_LOCAL_MODULES = 1 << 20
 MAXIMUM_MANAGED_ID = 1 << 24
 POINTER_BYTES = 8
@@ -133,15 +137,52 @@ def check_fields(subject: CheckSubject) -> None:
     expect(offsets == known, f"FieldDesc: System.String's fields are at {sorted(offsets)}, not {sorted(known)}")
 
 
-def check_modules(subject: CheckSubject) -> None:
-    """Each module's assembly leads back to it, none is unreadable, and the core library has its name."""
+def check_assembly(subject: CheckSubject) -> None:
+    """The core library's assembly leads back to its module."""
     assembly = subject.pointer(subject.core_library, "Module", "Assembly")
     module = subject.pointer(assembly, "Assembly", "Module")
     expect(module == subject.core_library, f"Module.Assembly: assembly {assembly:#x} has module {module:#x}, not {subject.core_library:#x}")
+
+
+def check_assembly_list(subject: CheckSubject) -> None:
+    """The core library's assembly is in the list of all."""
+    start = subject.runtime.global_value("AppDomain") + subject.layout.offset("AppDomain", "DomainAssemblyList")
+    own = subject.pointer(subject.core_library, "Module", "Assembly")
+    listed = (entry for entry in array_list(subject.memory, subject.layout, start) if entry)
+    found = any(subject.pointer(entry, "DomainAssembly", "Assembly") == own for entry in listed)
+    expect(found, f"AppDomain.DomainAssemblyList: the assembly of System.Object {own:#x} is not in the list of assemblies")
+
+
+def check_file(subject: CheckSubject) -> None:
+    """The core library's image has its name; it may have none in a single-file program, where images have no files of their own."""
+    path = read_path(subject.memory, subject.layout, _core_image(subject))
+    right = subject.runtime.single_file if path is None else path.endswith(f"{CORE_LIBRARY}.dll")
+    expect(right, f"PEImage.Path: the image of System.Object is {path}")
+
+
+def check_image(subject: CheckSubject) -> None:
+    """A file that is mapped begins on a page (but for those inside of a single file), as PE files do where the dump has that page."""
+    memory, layout, image = subject.memory, subject.layout, _core_image(subject)
+    fields = ("LoadedImageLayout", "MappedImageLayout", "FlatImageLayout")
+    places = [subject.pointer(image, "PEImage", name) for name in fields if layout.has("PEImage", name)]
+    bases = [subject.pointer(place, "PEImageLayout", "Base") for place in places if place]
+    expect(any(bases), f"PEImage: the image of the core library {image:#x} has no layout")
+    for base in bases:
+        on_page = subject.runtime.single_file or (base >= LOWEST_IMAGE and base % PAGE_BYTES == 0)
+        wrong = memory.readable(base, len(MZ)) and memory.bytes(base, len(MZ)) != MZ
+        expect(on_page and not wrong, f"PEImageLayout.Base: there is no image at {base:#x}")
+
+
+def _core_image(subject: CheckSubject) -> int:
+    return subject.pointer(subject.pointer(subject.core_library, "Module", "PEAssembly"), "PEAssembly", "PEImage")
+
+
+def check_modules(subject: CheckSubject) -> None:
+    """No module is unreadable, and the core library has its name."""
     gaps = subject.modules.gaps
     expect(not gaps, f"modules: {gaps[0].reason} at {gaps[0].address:#x}" if gaps else "")
     (library,) = (module for module in subject.modules.modules if module.address == subject.core_library)
-    expect(library.name == "System.Private.CoreLib", f"Module.Path: the module of System.Object is called {library.name}")
+    expect(library.name == CORE_LIBRARY, f"Module.Path: the module of System.Object is called {library.name}")
 
 
 def check_statics(subject: CheckSubject) -> None:

@@ -13,7 +13,7 @@ from heaphound.layouts.descriptor import Descriptor
 from heaphound.layouts.load import layout_file, parse_layout_file, product_version, supported_versions, with_descriptor
 from heaphound.layouts.schema import Field, TypeLayout
 
-VERSIONS = ["3.0", "3.1", "6.0", "8.0", "9.0", "10.0"]
+VERSIONS = ["3.0", "3.1", "5.0", "6.0", "7.0", "8.0", "9.0", "10.0"]
 
 
 # What a lock in front of a field takes more on arm64, in bytes: PAL_CS_NATIVE_DATA_SIZE of src/pal/inc/pal.h: 120 and 96, then 104 and 96.
@@ -79,7 +79,7 @@ def test_a_file_serves_every_build_of_its_version(version: str) -> None:
     found = layout_file(f"{version}.37", "x64", "abc")
     assert found.layout.version == version
     assert found.layout.origin("MethodTable", "BaseSize") == "layout file"
-    assert found.dac_table.entry_bytes == (4 if version in ("3.0", "3.1", "6.0") else 8)
+    assert found.dac_table.entry_bytes == (4 if version in ("3.0", "3.1", "5.0", "6.0", "7.0") else 8)
 
 
 def test_versions_of_images_are_the_products_but_for_coreclr_before_5() -> None:
@@ -97,7 +97,7 @@ def test_what_moved_in_a_patch_holds_from_that_patch_on() -> None:
     assert places == [1072, 1072, 1080, 1080]
 
 
-@pytest.mark.parametrize(("version", "architecture"), [("7.0.20", "x64"), ("7.0.20", "arm64"), ("11.0.0", "x64"), ("9.1.0", "x64")])
+@pytest.mark.parametrize(("version", "architecture"), [("2.1.8", "x64"), ("7.0.20", "arm64"), ("12.0.0", "x64"), ("9.1.0", "x64")])
 def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, architecture: str) -> None:
     with pytest.raises(UnsupportedRuntime) as error:
         layout_file(version, architecture, "0123abcd")
@@ -105,7 +105,7 @@ def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, a
         version,
         architecture,
         "0123abcd",
-        "3.0, 3.1, 6.0, 8.0, 9.0, 10.0 on x64; 3.1, 6.0, 8.0, 9.0, 10.0 on arm64",
+        "3.0, 3.1, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0 on x64; 3.1, 6.0, 8.0, 9.0, 10.0 on arm64",
         "CONTRIBUTING.md",
     ):
         assert part in str(error.value)

@@ -21,6 +21,10 @@ def page(answer: Answer[InfoResult]) -> Iterator[Block]:
         yield Fact("", f"{runtime.path} at {runtime.base}{', in a single-file application' if runtime.single_file else ''}")
         yield Fact("", f"build id {runtime.build_id or 'not in the dump'}")
         yield Fact("Layout", _layout(runtime.layout, runtime.contract_descriptor is not None))
+        if runtime.layout_status:
+            yield Fact("", f"written {runtime.layout_status}: every number is guarded by self-checks alone")
+        if runtime.found_by_search:
+            yield Fact("", f"found by search in this dump: {', '.join(runtime.found_by_search)}")
     if result.thread_count is not None:
         yield Fact("Threads", count(result.thread_count))
     if result.module_count is not None:
