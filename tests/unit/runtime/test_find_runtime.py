@@ -101,8 +101,8 @@ def test_a_runtime_without_any_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_version_without_a_layout_is_refused(tmp_path: Path) -> None:
     written = WrittenRuntime()
-    written.path = LIBRARY.replace("9.0.4", "7.0.20")
-    with pytest.raises(UnsupportedRuntime, match=r"no layout for \.NET 7\.0\.20 x64 \(build-id 1111"):
+    written.path = LIBRARY.replace("9.0.4", "12.0.20")
+    with pytest.raises(UnsupportedRuntime, match=r"no layout for \.NET 12\.0\.20 x64 \(build-id 1111"):
         find_runtime(open_core(written.write(tmp_path / "core")))
 
 
