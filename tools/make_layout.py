@@ -2,6 +2,7 @@
 """Draft the layout file of a new major.minor of .NET out of one full core of it and the file of the version before.
 
     tools/make_layout.py CORE --from 10.0 > python/heaphound/layouts/data/coreclr-11.0-x64.json
+    tools/make_layout.py CORE --check        # what the file of the core's version says wrongly of this build; exit code 1 if anything
 
 What the runtime's own contract descriptor says is taken from the dump; so are the places of its globals in g_dacTable. All else is copied
 from the older file, and where a global is that the descriptor does not name is guessed by its distance from its neighbours. Standard
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 from heaphound.dump.core import Core, open_core
 from heaphound.errors import HeaphoundError, UsageError
 from heaphound.layouts.descriptor import Descriptor, read_descriptor
-from heaphound.layouts.load import LayoutFile, parse_layout_file
+from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file
 from heaphound.layouts.schema import TypeLayout
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
 from heaphound.runtime.runtime import bind_runtime
@@ -115,12 +116,39 @@ def abilities(core: Core, found: FoundRuntime, source: LayoutFile) -> list[str]:
     return [f"{ability.name}: {ability.failed or 'available'}" for ability in runtime.abilities]
 
 
+def check(core: Core) -> list[str]:
+    """A line for each thing that the file of the core's version has wrong for this build: empty if it serves.
+
+    The file alone must lose no ability, without the dump's descriptor; and where there is a descriptor, the file must say the same.
+    """
+    found = find_coreclr(core)
+    source = layout_file(found.version, core.machine, found.module.build_id)
+    wrong = [line for line in abilities(core, found, source) if not line.endswith(": available")]
+    if found.descriptor is None:
+        return wrong
+    descriptor = read_descriptor(core.memory.bytes, found.descriptor)
+    for type_name, layout in descriptor.types.items():
+        for field, place in layout.fields.items():
+            if source.layout.has(type_name, field) and source.layout.offset(type_name, field) != place.offset:
+                wrong.append(f"{type_name}.{field}: {source.layout.offset(type_name, field)}, the build says {place.offset}")
+    for name, value in descriptor.literals.items():
+        if source.layout.has_constant(name) and source.layout.constant(name) != value:
+            wrong.append(f"constant {name}: {source.layout.constant(name)}, the build says {value}")
+    return wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("core", help="a full core of the new version (createdump --full)")
-    parser.add_argument("--from", dest="older", required=True, help="major.minor of the file to start from")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--from", dest="older", help="major.minor of the file to start from")
+    what.add_argument("--check", action="store_true", help="hold the file of the core's version against it")
     arguments = parser.parse_args()
     core = open_core(arguments.core)
+    if arguments.check:
+        wrong = check(core)
+        print("\n".join(wrong) or "the layout file agrees with this build")
+        sys.exit(bool(wrong))
     found = find_coreclr(core)
     if found.descriptor is None:
         parser.error(f".NET {found.version} has no contract descriptor: take its offsets from the sources")

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from tools.make_layout import draft, layout_text, read_table
+from tools.make_layout import check, draft, layout_text, read_table
 
 from heaphound.dump.core import Core, open_core
 from heaphound.errors import UnsupportedRuntime
@@ -94,6 +94,11 @@ def moved(source: LayoutFile, type_name: str, field: str) -> LayoutFile:
 def test_the_file_alone_takes_nothing_away(version_and_core: tuple[str, Core]) -> None:
     version, core = version_and_core
     assert lost(core, layout_file(version, "x64", None)) == set()
+
+
+def test_the_file_says_what_the_build_says_of_itself(version_and_core: tuple[str, Core]) -> None:
+    _, core = version_and_core
+    assert check(core) == []
 
 
 def unnoticed(expected: dict[str, list[str]], lost_by: Callable[[str], set[str]]) -> list[tuple[str, str, set[str]]]:

@@ -46,6 +46,7 @@ def wrongly_found(settled: LayoutFile, own: LayoutFile) -> list[tuple[str, objec
         ("7.0.0", "6.0.6", set()),
         ("7.0.0", "8.0.4", set()),
         ("5.0.0", "6.0.6", set()),
+        ("11.0.0", "10.0.11", set()),
         ("5.0.0", "3.1.2", {"stacks"}),  # 3.1 writes IL maps without the byte of flags that 5.0 and 6.0 begin with
     ],
 )

@@ -3,22 +3,24 @@
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from heaphound.errors import Malformed
-from heaphound.layouts.schema import TypeLayout, read_types
+from heaphound.layouts.schema import TypeLayout, merge_types, read_types
 
 MAGIC = b"DNCCDAC\0"
 HEADER = struct.Struct("<8sIIQIIQ")
 MAXIMUM_JSON_BYTES = 1 << 20
 MAXIMUM_POINTERS = 4096
+PARTS = "subDescriptors"
 
 
 @dataclass(frozen=True)
 class Descriptor:
     """What the runtime says of itself: types, literal globals, addresses of pointer globals, contract versions.
 
-    Strings among the globals (`Architecture`) are in `texts`. Format: docs/design/datacontracts/contract-descriptor.md of dotnet/runtime.
+    Strings among the globals (`Architecture`) are in `texts`. `parts` are the variables that point to descriptors of their own: the GC's,
+    since 11.0. Format: docs/design/datacontracts/contract-descriptor.md of dotnet/runtime; CDAC_GLOBAL_SUB_DESCRIPTOR for the parts.
     """
 
     types: Mapping[str, TypeLayout]
@@ -26,6 +28,18 @@ class Descriptor:
     addresses: Mapping[str, int]
     texts: Mapping[str, str]
     contracts: Mapping[str, int]
+    parts: Mapping[str, int] = field(default_factory=dict)
+
+    def with_part(self, part: "Descriptor") -> "Descriptor":
+        """What this descriptor and one of its parts say together; what both have is the part's."""
+        return Descriptor(
+            merge_types(self.types, part.types),
+            {**self.literals, **part.literals},
+            {**self.addresses, **part.addresses},
+            {**self.texts, **part.texts},
+            {**self.contracts, **part.contracts},
+            self.parts,
+        )
 
 
 def read_descriptor(read: Callable[[int, int], bytes], address: int) -> Descriptor:
@@ -60,7 +74,13 @@ def parse_descriptor(text: bytes, pointers: tuple[int, ...]) -> Descriptor:
     for name, value in raw.get("globals", {}).items():
         _read_global(name, value, pointers, literals, addresses, texts)
     contracts = {name: version for name, version in raw.get("contracts", {}).items() if type(version) is int}
-    return Descriptor(read_types(raw.get("types", {}), "descriptor"), literals, addresses, texts, contracts)
+    parts: dict[str, int] = {}
+    given = raw.get(PARTS, {})
+    if not isinstance(given, dict):
+        raise Malformed("the contract descriptor's parts are not an object")
+    for name, value in given.items():
+        _read_global(name, value, pointers, {}, parts, {})
+    return Descriptor(read_types(raw.get("types", {}), "descriptor"), literals, addresses, texts, contracts, parts)
 
 
 def _read_global(

@@ -1,10 +1,11 @@
 """GcDacVars: the GC's own description of itself, reached through g_dacTable. Versioned and only ever appended to."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import LayoutError, Unreadable
+from heaphound.layouts.descriptor import Descriptor
 from heaphound.layouts.schema import Layout
 
 NOT_USED = -1
@@ -20,7 +21,8 @@ class GCVariables:
     """Where the GC keeps its state. `heaps` and `heap_count` are set under the server GC only.
 
     `generation_fields` are the offsets inside a generation (allocation context, start segment, allocation start); -1 = not there.
-    `heap_fields` are the offsets inside a server heap. Source: src/coreclr/gc/gcinterface.dacvars.def.
+    `heap_fields` are the offsets inside a server heap. Source: src/coreclr/gc/gcinterface.dacvars.def. `described` are addresses of the
+    variables that the GC's own descriptor names (11.0 on), by their names in GcDacVars; the others are found through `address`.
     """
 
     address: int
@@ -31,6 +33,12 @@ class GCVariables:
     server: bool
     generation_fields: tuple[int, ...]
     heap_fields: tuple[int, ...]
+    described: Mapping[str, int] = field(default_factory=dict)
+
+    def variable(self, memory: Memory, layout: Layout, name: str) -> int:
+        """Address of one of the GC's variables, 0 where this GC has none such; Unreadable where the dump lacks what leads to it."""
+        known = self.described.get(name)
+        return memory.pointer(self.address + layout.offset("GcDacVars", name)) if known is None else known
 
     @property
     def regions(self) -> bool:
@@ -120,3 +128,49 @@ def _heap_fields(memory: Memory, layout: Layout, address: int) -> tuple[int, ...
         return tuple(known.get(index, NOT_USED) for index in range(needed))
     fields = memory.pointer(address + layout.offset("GcDacVars", "HeapFieldOffsets"))
     return tuple(memory.i32(fields + 4 * i) for i in range(needed))
+
+
+# Names of the GC's variables in its descriptor (src/coreclr/gc/datadescriptor/datadescriptor.inc), by those in GcDacVars.
+_DESCRIBED = {
+    "GenerationTable": "GCHeapGenerationTable",
+    "EphemeralHeapSegment": "GCHeapEphemeralHeapSegment",
+    "AllocAllocated": "GCHeapAllocAllocated",
+    "FinalizeQueue": "GCHeapFinalizeQueue",
+    "MarkArray": "GCHeapMarkArray",
+    "MaxGeneration": "MaxGeneration",
+    "CurrentGCState": "CurrentGCState",
+    "StructuresInvalidCount": "StructureInvalidCount",
+    "HeapCount": "NumHeaps",
+    "Heaps": "Heaps",
+}
+_IDENTIFIERS = "GCIdentifiers"  # "workstation, regions, background": what kind of GC this is
+
+
+def described_gc_variables(layout: Layout, descriptor: Descriptor, known: GCVariables) -> GCVariables:
+    """What the GC's own descriptor says, laid over what GcDacVars says; GcDacVars alone where there is no such descriptor.
+
+    Raises LayoutError where the two disagree in what both say: whether it is the server GC, whether it has regions.
+    """
+    if _IDENTIFIERS not in descriptor.texts:
+        return known
+    words = {word.strip() for word in descriptor.texts[_IDENTIFIERS].split(",")}
+    variables = {name: descriptor.addresses[theirs] for name, theirs in _DESCRIBED.items() if theirs in descriptor.addresses}
+    start = layout.offset("Generation", "AllocationStart") if layout.has("Generation", "AllocationStart") else NOT_USED
+    over = replace(
+        known,
+        server="server" in words,
+        generation_size_bytes=layout.size("Generation"),
+        generation_count=layout.constant("TotalGenerationCount"),
+        generation_fields=(layout.offset("Generation", "AllocationContext"), layout.offset("Generation", "StartSegment"), start),
+        heap_fields=_described_heap_fields(layout) if "server" in words else (),
+        described=variables,
+    )
+    if (over.server, over.regions) != (known.server, known.regions) or over.regions != ("regions" in words):
+        raise LayoutError(f"self-check GCIdentifiers: the GC calls itself {descriptor.texts[_IDENTIFIERS]}, GcDacVars says otherwise")
+    return over
+
+
+def _described_heap_fields(layout: Layout) -> tuple[int, ...]:
+    """Offsets inside a server heap by index, as `_heap_fields` has them."""
+    named = {layout.constant(f"GCHeapFieldIndex.{name}"): layout.offset("GCHeap", name) for name in HEAP_FIELDS}
+    return tuple(named.get(index, NOT_USED) for index in range(max(named) + 1))

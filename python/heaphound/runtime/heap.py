@@ -151,17 +151,17 @@ def read_heap(runtime: Runtime) -> GCHeap:
 def _flag(runtime: Runtime, name: str, meaning: Callable[[int], bool]) -> bool | None:
     memory = runtime.memory
     try:
-        variable = memory.pointer(runtime.gc.address + runtime.layout.offset("GcDacVars", name))
+        variable = runtime.gc.variable(memory, runtime.layout, name)
         return meaning(memory.i32(variable)) if variable else None
     except Unreadable:
         return None
 
 
 def _workstation_heap(runtime: Runtime) -> SubHeap:
-    memory, layout, address = runtime.memory, runtime.layout, runtime.gc.address
+    memory, layout = runtime.memory, runtime.layout
 
     def variable(name: str) -> int:
-        where = memory.pointer(address + layout.offset("GcDacVars", name))
+        where = runtime.gc.variable(memory, layout, name)
         if where == 0:
             raise LayoutError(f"self-check GcDacVars: {name} is null under the workstation GC")
         return where
@@ -178,10 +178,10 @@ def _workstation_heap(runtime: Runtime) -> SubHeap:
 
 def _server_heaps(runtime: Runtime) -> Iterator[SubHeap]:
     memory, layout, gc = runtime.memory, runtime.layout, runtime.gc
-    count = memory.i32(memory.pointer(gc.address + layout.offset("GcDacVars", "HeapCount")))
+    count = memory.i32(gc.variable(memory, layout, "HeapCount"))
     if not 1 <= count <= MAXIMUM_HEAPS:
         raise LimitExceeded(f"the server GC says it has {count} heaps; 1 to {MAXIMUM_HEAPS} are possible")
-    array = memory.pointer(memory.pointer(gc.address + layout.offset("GcDacVars", "Heaps")))
+    array = memory.pointer(gc.variable(memory, layout, "Heaps"))
 
     def offset(name: str) -> int:
         value = gc.heap_fields[layout.constant(f"GCHeapFieldIndex.{name}")]

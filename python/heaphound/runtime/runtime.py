@@ -7,12 +7,12 @@ from heaphound.dump.core import Core
 from heaphound.dump.elf_modules import ElfModule
 from heaphound.dump.memory import Memory
 from heaphound.errors import HeaphoundError, LayoutError, Malformed, RuntimeNotFound, Unreadable, UnsupportedRuntime
-from heaphound.layouts.descriptor import read_descriptor
+from heaphound.layouts.descriptor import Descriptor, read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
 from heaphound.layouts.schema import Layout
 from heaphound.runtime.dac_table_search import find_dac_table, searchable
 from heaphound.runtime.entry_checks import check_free_object, check_string
-from heaphound.runtime.gc_variables import GCVariables, find_gc_variables
+from heaphound.runtime.gc_variables import GCVariables, described_gc_variables, find_gc_variables
 from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
 from heaphound.runtime.vtables import first_vtable, vtable_addresses
 
@@ -96,9 +96,11 @@ def find_runtime(core: Core) -> Runtime:
 def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime:
     """A found CoreCLR read by one layout file, with the dump's own descriptor on top where it has one. Raises as `find_runtime`."""
     layout, dac_table = _bind_globals(core, source, found)
-    layout, descriptor, missing = _bind_descriptor(core.memory, layout, found)
+    layout, descriptor, missing = _bind_descriptor(core.memory, layout, found, source)
     try:
         gc = find_gc_variables(core.memory, layout, dac_table)
+        if descriptor is not None:
+            gc = described_gc_variables(layout, descriptor, gc)
         check_free_object(core.memory, layout)
         check_string(core.memory, layout)
     except LayoutError as error:
@@ -116,7 +118,7 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
         module=found.module,
         build_id=found.module.build_id,
         single_file=found.single_file,
-        descriptor=descriptor,
+        descriptor=None if descriptor is None else found.descriptor,
         descriptor_missing=missing,
         gc=gc,
         layout_status=source.status,
@@ -176,23 +178,39 @@ def _dac_table(core: Core, source: LayoutFile, found: FoundRuntime) -> int | Non
         raise UnsupportedRuntime(_refusal(found, source, error)) from error
 
 
-def _bind_descriptor(memory: Memory, layout: Layout, found: FoundRuntime) -> tuple[Layout, int | None, str | None]:
-    """The layout with the dump's own descriptor on top; without it, where the dump lacks those pages, the file serves alone."""
+def _bind_descriptor(
+    memory: Memory, layout: Layout, found: FoundRuntime, source: LayoutFile
+) -> tuple[Layout, Descriptor | None, str | None]:
+    """The layout with the dump's own descriptor on top; without it, where the dump lacks those pages, the file serves alone.
+
+    A file that leaves numbers open says nothing of where globals are that the descriptor names.
+    """
     if found.descriptor is None:
         return layout, None, None
     try:
-        descriptor = read_descriptor(memory.bytes, found.descriptor)
+        descriptor = with_parts(memory, read_descriptor(memory.bytes, found.descriptor))
     except (Unreadable, Malformed) as error:
         return layout, None, str(error)
     moved = sorted(
         name for name, address in descriptor.addresses.items() if layout.has_global(name) and layout.global_address(name) != address
     )
-    if moved:
+    if moved and not source.open:
         raise UnsupportedRuntime(
             f"self-check g_dacTable: in this build of .NET {found.version} (build-id {found.module.build_id or 'unknown'}) "
             f"the globals {', '.join(moved)} are not where the layout file has them: add an exception to the layout file"
         )
-    return with_descriptor(layout, descriptor), found.descriptor, None
+    return with_descriptor(layout, descriptor), descriptor, None
+
+
+def with_parts(memory: Memory, descriptor: Descriptor) -> Descriptor:
+    """The descriptor with those of its parts that the dump has; a part whose variable is null is not there (yet)."""
+    for variable in descriptor.parts.values():
+        try:
+            address = memory.pointer(variable)
+            descriptor = descriptor.with_part(read_descriptor(memory.bytes, address)) if address else descriptor
+        except Unreadable:
+            continue  # GcDacVars says most of it too
+    return descriptor
 
 
 def _refusal(found: FoundRuntime, source: LayoutFile, error: HeaphoundError) -> str:

@@ -74,7 +74,7 @@ def check_gc_state(subject: CheckSubject) -> None:
     """What the GC says of itself is one of the few things that it can say."""
     for name, allowed in (("CurrentGCState", GC_STATES), ("StructuresInvalidCount", range(MAXIMUM_HEAPS + 1))):
         try:
-            variable = subject.memory.pointer(subject.runtime.gc.address + subject.layout.offset("GcDacVars", name))
+            variable = subject.runtime.gc.variable(subject.memory, subject.layout, name)
             found = subject.memory.i32(variable) if variable else None
         except Unreadable:
             continue  # then the answer is "not known" too

@@ -13,7 +13,7 @@ from heaphound.layouts.descriptor import Descriptor
 from heaphound.layouts.load import layout_file, parse_layout_file, product_version, supported_versions, with_descriptor
 from heaphound.layouts.schema import Field, TypeLayout
 
-VERSIONS = ["3.0", "3.1", "5.0", "6.0", "7.0", "8.0", "9.0", "10.0"]
+VERSIONS = ["3.0", "3.1", "5.0", "6.0", "7.0", "8.0", "9.0", "10.0", "11.0"]
 
 
 # What a lock in front of a field takes more on arm64, in bytes: PAL_CS_NATIVE_DATA_SIZE of src/pal/inc/pal.h: 120 and 96, then 104 and 96.
@@ -105,7 +105,7 @@ def test_a_version_without_a_file_is_refused_and_told_what_to_do(version: str, a
         version,
         architecture,
         "0123abcd",
-        "3.0, 3.1, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0 on x64; 3.1, 6.0, 8.0, 9.0, 10.0 on arm64",
+        "3.0, 3.1, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0 on x64; 3.1, 6.0, 8.0, 9.0, 10.0 on arm64",
         "CONTRIBUTING.md",
     ):
         assert part in str(error.value)
