@@ -5,15 +5,19 @@ from fnmatch import fnmatchcase
 
 from tools.layout_numbers import Number
 from tools.mutation import VersionRun
-from tools.unguarded_numbers import UNGUARDED, UNNOTICED
+from tools.unguarded_numbers import HALF_WORD, REASONS
 
 HEAD = """# What guards the numbers of the layout files
 
-Written by `tools/mutate_layout.py --lab --table`: each number of each layout file was moved by one step up and down, alone (an offset by a
-word and by half of one, a flag by one bit, a count or a place in a table by one), and the self-checks were run on the dumps named below.
-*Noticed* is a number of which each step takes away an ability by name, or has the dump refused, on at least one of these dumps. What no
-check asks for, none can find wrong. `tests/dumps/test_layout_numbers.py` holds both lists complete.
+Written by `tools/mutate_layout.py --lab --table`. Each number of each layout file was moved by one step up and down, alone: an offset by a
+word and by half of one, a size by a word, a flag by one bit, a count or a place in a table by one. On each dump named below the self-checks
+were run on the changed file, without the dump's own descriptor. *Noticed* is a number of which each step takes away an ability by name, or
+has the dump refused, on at least one dump of its version. *Asked for* is one by which a self-check reads the dump: what none asks for, none
+can find wrong, but for checks that hold the file's numbers against each other. `tests/dumps/test_layout_numbers.py` moves a sample of them
+and holds the lists complete.
 """
+HALVES = {"+4", "-4"}
+NOT_LISTED = "not listed"
 
 
 def coverage_table(runs: Sequence[VersionRun]) -> str:
@@ -33,16 +37,16 @@ def coverage_table(runs: Sequence[VersionRun]) -> str:
         "",
     ]
     lines += [f"- {run.version}: {', '.join(run.cores)}" for run in runs]
-    lines += ["", "## Not asked for on these dumps", "", *_listed(runs, asked=False, reasons=UNGUARDED)]
-    lines += ["", "## Asked for, and not noticed at some step", "", *_listed(runs, asked=True, reasons=UNNOTICED)]
+    lines += ["", "## Not noticed, as no check asks for them on these dumps", "", *_listed(runs, asked=False)]
+    lines += ["", "## Asked for, and not noticed at the steps named", "", *_listed(runs, asked=True)]
     lines += ["", "## Noticed on another dump than the first", "", *_elsewhere(runs)]
     failures = [f"- {run.version} {failure}" for run in runs for failure in run.failures()]
     lines += ["", "## No answer", "", *failures] if failures else []
     return "\n".join(lines) + "\n"
 
 
-def _listed(runs: Sequence[VersionRun], asked: bool, reasons: dict[str, list[str]]) -> list[str]:
-    """A line for each number that is left: on which versions, at which steps (where it is asked for), and why."""
+def _listed(runs: Sequence[VersionRun], asked: bool) -> list[str]:
+    """A line for each number that is left: at which steps, on which versions, and why."""
     found: dict[Number, dict[str, list[str]]] = {}
     for run in runs:
         for number, whats in run.unseen().items():
@@ -50,9 +54,17 @@ def _listed(runs: Sequence[VersionRun], asked: bool, reasons: dict[str, list[str
                 found.setdefault(number, {})[run.version] = whats
     lines = []
     for number, versions in sorted(found.items()):
-        steps = sorted({what for whats in versions.values() for what in whats}) if asked else []
-        lines.append(f"- `{number}` {', '.join(steps)}{' ' if steps else ''}({', '.join(versions)}): {reason(number, reasons)}")
+        steps = {what for whats in versions.values() for what in whats}
+        lines.append(f"- `{number}` {', '.join(sorted(steps))} ({', '.join(versions)}): {_reason(number, steps)}")
     return lines or ["none"]
+
+
+def _reason(number: Number, steps: set[str]) -> str:
+    """Why the number is not guarded; NOT_LISTED where no pattern fits."""
+    if steps <= HALVES:
+        return HALF_WORD
+    fitting = (why for why, patterns in REASONS.items() if any(fnmatchcase(str(number), pattern) for pattern in patterns))
+    return next(fitting, NOT_LISTED)
 
 
 def _elsewhere(runs: Sequence[VersionRun]) -> list[str]:
@@ -61,15 +73,9 @@ def _elsewhere(runs: Sequence[VersionRun]) -> list[str]:
     for run in runs:
         for (number, _), place in run.noticed_on.items():
             if place:
-                found.setdefault(number, {}).setdefault(run.version, set()).add(run.cores[place].partition("-")[0])
+                found.setdefault(number, {}).setdefault(run.version, set()).add(run.cores[place])
     lines = []
     for number, versions in sorted(found.items()):
         words = (f"{version} {' and '.join(sorted(cores))}" for version, cores in versions.items())
         lines.append(f"- `{number}` ({', '.join(words)})")
     return lines or ["none"]
-
-
-def reason(number: Number, reasons: dict[str, list[str]]) -> str:
-    """Why the number is not guarded, of the patterns in `reasons`; "not listed" where none fits."""
-    fitting = (why for why, patterns in reasons.items() if any(fnmatchcase(str(number), pattern) for pattern in patterns))
-    return next(fitting, "not listed")

@@ -1,93 +1,129 @@
-"""Numbers of the layout files that no self-check asks for on a dump of Zoo, by pattern, each group with its reason."""
+"""Why a number of the layout files can move by a step without any self-check noticing, by pattern, each group with its reason."""
 
-ABSENT_FRAMES = "such a Frame, or the state in it, is on a stack only at certain moments"
-SERVER = "used with the server GC only; the dump is of the workstation GC"
-COLLECTIBLE = "for collectible or generic types with statics, which a process need not have"
-OBJECTS = "a flag or field of single objects and types, which has no second place to compare with"
+RARE_FRAMES = "such a Frame, or the state in it, is on a stack only at certain moments; where it is, stacks are compared with the oracle"
+MARKS = "no stack of these dumps has such a Frame; a mark or a vtable that two classes would share is noticed"
+BOUND = "only an upper bound, or a mask of bits that are never set: nothing else is read by it"
+CHECKS_ALONE = "read by self-checks alone: a wrong one takes an ability away or does nothing"
+VANISHES = "by a wrong number the structure looks as if the process had none: the check then says that it was not exercised"
+SECOND_WAY = "its neighbour leads to the same thing, or tells the same of it"
+LABEL = "tells apart heaps of the class loader by name, in `memory` alone"
+ALIKE = "its neighbour holds zero, or the same, in these dumps"
 SEARCHED = "found by a search of the dump that takes only what fits the heap; nothing fits a wrong number, and the answer says so"
-RARE = "a structure that a process need not have, or a second way to what another number leads to"
+NO_CASE = "these dumps have no case of it"
+HALF_WORD = "noticed a whole word off; half a word off it reads bytes that are zero or alike in these dumps"
 
-UNGUARDED = {
-    ABSENT_FRAMES: [
+REASONS = {
+    MARKS: [
+        "constant *FrameIdentifier",
+        "constant VTableIndex.*",
+    ],
+    RARE_FRAMES: [
         "CalleeSavedRegisters.*",
         "DebuggerEval.*",
         "DynamicHelperFrame.*",
-        "ExceptionInfo.*",
         "ExternalMethodFrame.*",
         "FaultingExceptionFrame.*",
         "FramedMethodFrame.*",
         "FuncEvalFrame.*",
         "GCFrame.*",
+        "HelperMethodFrame.*",
         "HelperMethodFrame_1OBJ.*",
         "HijackArgs.*",
         "HijackFrame.*",
         "InlinedCallFrame.*",
         "MachineState.*",
-        "RealCodeHeader.EHInfo",
         "ResumableFrame.*",
         "SoftwareExceptionFrame.*",
         "StubDispatchFrame.*",
-        "Thread.ExceptionTracker",
-        "Thread.GCFrame",
         "TransitionBlock.*",
-        "WaitEventLink.Thread",
         "size of HijackArgs",
         "size of TransitionBlock",
     ],
-    SERVER: [
-        "GcDacVars.HeapCount",
-        "GcDacVars.HeapFieldOffsets",
-        "ServerHeap.*",
-        "constant GCHeapFieldIndex.*",
-        "constant GenerationFieldIndex.*",
-    ],
-    COLLECTIBLE: [
-        "CollectibleDynamicEntry.*",
-        "DomainLocalModule.Dynamic*",
-        "DynamicClassInfo.*",
-        "EEClass.OptionalFields",
-        "EEClassOptionalFields.*",
-        "GenericsStaticsInfo.*",
+    VANISHES: [
+        "EEClassOptionalFields.ModuleDynamicID",
+        "ExceptionInfo.*",
+        "GenericsStaticsInfo.DynamicTypeID",
         "InFlightTLSData.*",
         "LoaderAllocator.ObjectHandle",
         "LoaderAllocatorObject.*",
-        "MethodTable.AuxiliaryData",
-        "MethodTableAuxiliaryData.*",
-        "NormalDynamicEntry.*",
-        "ThreadLocalData.Collectible*",
-        "ThreadLocalModule.Dynamic*",
-        "constant DynamicClassFlags.Collectible",
-        "constant MethodTableFlags.StaticsGenerics",
+        "Module.DynamicMetadata",
+        "Thread.ExceptionTracker",
+        "Thread.GCFrame",
+        "Thread.LastThrownObject",
+        "ThreadLocalData.InFlightData",
+        "TPABinder.*",
+        "AppDomain.TPABinder",
+        "constant MethodTableFlags.StaticsMask",
         "constant MethodTableFlags2.MultipurposeSlotsMask",
-        "size of DynamicClassInfo",
     ],
-    OBJECTS: [
-        "EEClass.BaseSizePadding",
-        "HeapSegment.Used",
-        "constant MethodTableFlags.Category*",
-        "constant MethodTableFlags.HasFinalizer",
-        "constant ObjectHeader.*",
+    BOUND: [
+        "DomainLocalModule.DynamicEntries",
+        "ModuleLookupMap.SupportedFlagsMask",
+        "ThreadLocalData.CollectibleTlsDataCount",
+        "ThreadLocalModule.DynamicEntries",
+        "constant HandleTable.BucketsPerMap",
+        "constant MethodTable.CanonicalTagMask",
+        "constant ObjectToMethodTableUnmask",
+        "constant StubCodeBlockLast",
     ],
-    SEARCHED: ["CardTableInfo.*", "GcDacVars.MarkArray", "GcDacVars.MaxGeneration"],
-    RARE: [
-        "CodeHeapListNode.*",
+    CHECKS_ALONE: [
+        "GcDacVars.MinorVersion",
+        "ThreadStore.*Count",
+    ],
+    LABEL: [
+        "LoaderAllocator.*Heap",
+        "LoaderAllocator.VirtualCallStubManager",
+        "Module.ThunkHeap",
+        "VirtualCallStubManager.*",
+    ],
+    SECOND_WAY: [
+        "AssemblyBinder.AssemblyLoadContext",
+        "BinderAssembly.Binder",
+        "PEAssembly.*",
+        "PEImage.*ImageLayout",
+        "Thread.GCHandle",
+    ],
+    SEARCHED: ["CardTableInfo.*"],
+    ALIKE: [
+        "AwareLock.Recursion",
+        "CollectibleDynamicEntry.*",
+        "DynamicStaticsInfo.NonGCStatics",
+        "FnPtrTypeDesc.NumArgs",
+        "GcDacVars.*",
+        "HandleTableMap.Next",
+        "HeapSegment.*",
+        "Module.TypeRefToMethodTableMap",
+        "NormalDynamicEntry.DataBlob",
+        "PEImageLayout.Flags",
+        "RangeSection.*",
+        "ReadyToRunInfo.*",
+        "SString.Size",
+        "ServerHeap.*",
+        "StoredSigMethodDesc.cSig",
+        "SyncBlock.Link",
+        "SyncBlockCache.FreeSyncTableIndex",
+        "TableSegment.NextSegment",
+        "Thread.PreemptiveGCDisabled",
+        "constant GCInfoVersion",
+        "constant HeapSegmentFlags.ReadOnly",
+        "constant PEImageLayoutFlags.Mapped",
+    ],
+    NO_CASE: [
+        "*CLiteWeightStgdbRW.*",
         "DynamicMetadata.*",
         "FnPtrTypeDesc.*",
         "InstantiatedMethodDesc.*",
-        "MethodDescChunk.Count",
-        "Module.*",
-        "PEImage.*ImageLayout",
-        "RangeSectionFragment.*",
+        "MDInternalRW.*",
+        "MethodTableAuxiliaryData.*",
+        "PatchpointInfo.*",
         "RangeSectionMap.TopLevelData",
+        "StgPool*",
         "StubPrecodeData.*",
         "ThisPtrRetBufPrecodeData.*",
+        "WaitEventLink.*",
+        "constant GCHeapFieldIndex.*",
         "constant StubPrecodeType.*",
-        "size of ArrayMethodDesc",
-    ],
-}
-
-UNNOTICED: dict[str, list[str]] = {
-    "a flag of single Frames, which has no second place to compare with": [
-        "HelperMethodFrame.FrameAttribs",
+        "size of PatchpointInfo",
+        "size of RecordPool",
     ],
 }
