@@ -120,7 +120,7 @@ def outcome_beside(whole: heaphound.Dump, part: heaphound.Dump, ability: str) ->
         found = answers(part)
     except HeaphoundError as error:
         return f"{ABSENT}: {first_line(error)}"
-    if found == expected:
+    if twin.same(ability, whole, found, expected):
         return AGREES_WITH_TWIN
     lacking = without_heap(part) if ability in OF_THE_HEAP else None
     return lacking or without_names(part) or unavailable(part, ability) or f"differs: {first_line(difference(found, expected))}"
@@ -298,11 +298,26 @@ def write() -> None:
     if missing:
         print(f"Not run: {len(missing)} more that the tool lists.")
     print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    for _, row in found:
+    for name, row in found:
         facts = [row[key] for key in ("runtime", "program", "collector", "kind", "machine", "libc")]
-        print("| " + " | ".join([*facts, *(row["told"].get(ability, "not built") for ability in ABILITIES)]) + " |")
+        told = [row["told"].get(ability, "not built") for ability in ABILITIES]
+        print("| " + " | ".join([*facts, *(explained(name, said) for said in told)]) + " |")
     print(f"\n## Layout files\n\n{ABOUT_FILES}\n\n{layouts()}")
 
+
+def explained(name: str, said: str) -> str:
+    """The entry, with the reason in place of the first difference where one is known for the whole row."""
+    reason = next((reason for pattern, reason in REASONS.items() if re.search(pattern, name)), None)
+    return f"differs: {reason}" if reason is not None and said.startswith("differs") else said
+
+
+# Differences that go through several abilities of one dump, by the row's name.
+REASONS = {
+    r"^extremes-8\.0\..*emitted": (
+        "this runtime keeps objects of unloaded types in its frozen heap; there the oracle ends its walk; heaphound goes on behind "
+        "them and lists the gap"
+    ),
+}
 
 HEAD = """# Compatibility
 

@@ -130,4 +130,10 @@ OBJECTS = [
         frozenset(),
         swept="-emitted-",
     ),
+    Known(
+        "Objects of Reflection.Emit on 6.0 (test_heap_agrees.py says why).",
+        lambda difference: difference.what.startswith("None ") and difference.ours[0].startswith("Generated.Type"),
+        frozenset(),
+        swept=r"-6\..*-types-",
+    ),
 ]

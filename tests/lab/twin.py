@@ -69,8 +69,16 @@ def with_frames(dump: heaphound.Dump) -> list[Thread]:
 
 
 def threads(dump: heaphound.Dump) -> Any:
-    """Ids, GC mode and name of those that run managed code."""
-    return [(thread.managed_id, thread.os_id, thread.gc_mode, thread.name) for thread in with_frames(dump)]
+    """Managed id and GC mode of each living thread, by its OS id."""
+    return {thread.os_id: (thread.managed_id, thread.gc_mode) for thread in dump.session.threads if thread.alive}
+
+
+def same(ability: str, whole: heaphound.Dump, found: Any, expected: Any) -> bool:
+    """Whether two answers are one. Of threads, those must be there that run managed code, and all that both have must be equal."""
+    if ability != "threads":
+        return bool(found == expected)
+    needed = {thread.os_id for thread in with_frames(whole)}
+    return needed <= found.keys() and all(found[os_id] == expected[os_id] for os_id in found.keys() & expected.keys())
 
 
 def stacks(dump: heaphound.Dump) -> Any:
