@@ -35,6 +35,10 @@ SETTLED = {
 }
 
 
+# Fields that the file of 8.0 leaves out, because nothing asks for them there, and that another version is looked for with: gcpriv.h of 8.0.
+SAID_OTHERWISE: dict[tuple[str, str], Value] = {("7.0", "CardTableInfo.BrickTable"): 40, ("7.0", "CardTableInfo.MarkArray"): 56}
+
+
 def names_of(source: LayoutFile) -> set[str]:
     layout = source.layout
     found = {f"constant {name}" for name in layout.constants} | {f"contract {name}" for name in layout.contracts}
@@ -86,7 +90,9 @@ def test_what_neighbours_differ_in_is_open_for_both(version: str) -> None:
             value, type_name = number_of(neighbour, name), name.partition(".")[0].removeprefix("size of ")
             opened = name.startswith(("constant ", "dac_table ")) or any(other.partition(".")[0] == type_name for other in offered)
             known = opened and (" " in name or type_name in neighbour.layout.types)
-            if known and value != number_of(own, name) and not name.startswith("global "):
+            if (version, name) in SAID_OTHERWISE:
+                assert SAID_OTHERWISE[version, name] in offered[name]
+            elif known and value != number_of(own, name) and not name.startswith("global "):
                 assert value in offered.get(name, set()), (name, neighbour.layout.version)
 
 
