@@ -83,6 +83,19 @@ def test_the_stack_that_glibc_recorded(tmp_path: Path) -> None:
     assert found[region.STACKS] + found[region.STACKS_UNTOUCHED] == size
 
 
+@pytest.mark.parametrize(("named", "is_found"), [(8, True), (9, False)])
+def test_on_arm64_the_record_is_found_above_the_stack_pointer(tmp_path: Path, named: int, is_found: bool) -> None:
+    """No register that createdump writes leads to it; its thread id in front of the block tells it from other words."""
+    start, block, size = 0x7D0000000000, 0x7D0000010000, 0x20000
+    descriptor = block + size - 0x900
+    data = bytearray(0x60000)
+    data[descriptor - start + 0xD0 : descriptor - start + 0xD4] = pack("<I", named)
+    data[descriptor - start + 0x490 : descriptor - start + 0x4A0] = pack("<QQ", block, size)
+    writer = DumpWriter("arm64").segment(start, bytes(data)).thread(8, pc=1, sp=block + 0x1E000)
+    found = sizes(account(opened(writer, tmp_path)))
+    assert (found[region.STACKS] + found[region.STACKS_UNTOUCHED] == size) is is_found
+
+
 def test_the_part_of_a_stack_that_was_never_used(tmp_path: Path) -> None:
     """Pages of zeros from the low end up to the first that holds anything; zeros in between belong to the stack in use."""
     stack = bytes(0x300000 + 0x234) + b"deepest" + bytes(0x2000) + b"frames" * 0x100
