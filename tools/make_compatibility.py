@@ -41,10 +41,11 @@ from tests.lab.cases import GOLDEN_CASES, Case
 from tests.lab.matrix import Cell, cells, scratch_case, written
 from tests.lab.musl import is_musl
 from tests.lab.oracle import golden_dump
+from tests.lab.runtimes import LabError
 
 import heaphound
 from heaphound.errors import HeaphoundError
-from heaphound.layouts.load import layout_file, supported_versions
+from heaphound.layouts.load import ARCHITECTURES, layout_file, supported_versions
 
 SECONDS_FOR_A_DUMP = 1200
 AGREES, AGREES_WITH_TWIN, ABSENT = "agrees", "agrees with the full dump", "not in this dump"
@@ -109,6 +110,8 @@ def outcome(opened: Opened, comparisons: Iterable[Comparison]) -> str:
             return without_names(opened.dump) or f"differs: {first_line(error)}"
         except HeaphoundError as error:
             return f"{ABSENT}: {first_line(error)}"
+        except LabError as error:
+            return f"not compared: {first_line(error)}"
     return AGREES
 
 
@@ -283,8 +286,12 @@ for stacks, 3.1.2 (`tests/dumps/test_settled_layouts.py`)."""
 
 def layouts() -> str:
     """The layout files, with the build that each was made from, and what must be known of those that no build has confirmed."""
-    files = {version: layout_file(f"{version}.0", "x64", None) for version in supported_versions()}
-    return "\n".join(f"- {name}: {file.origin['build']}{f' (**{file.status}**)' if file.status else ''}" for name, file in files.items())
+    rows = []
+    for architecture in ARCHITECTURES:
+        for version in supported_versions(architecture):
+            file = layout_file(f"{version}.0", architecture, None)
+            rows.append(f"- {version} on {architecture}: {file.origin['build']}{f' (**{file.status}**)' if file.status else ''}")
+    return "\n".join(rows)
 
 
 def write() -> None:
@@ -325,7 +332,7 @@ Written by `tools/make_compatibility.py` from runs, not by hand: every row is a 
 comparison of the whole dump. *agrees*: with the oracle (ClrMD on the runtime's own data access library), but for differences that are
 explained in `tests/dumps/known.py` and beside the tests. *agrees with the full dump*: the oracle cannot open such a file, so the answers
 were held against those on a full dump of the same process. *differs*: what did not agree. *not in this dump*: the file lacks what it takes.
-What has no row was not run.
+*not compared*: the oracle itself ended with a fault. What has no row was not run.
 """
 
 
