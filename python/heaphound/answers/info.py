@@ -68,7 +68,7 @@ def _abilities(session: Session) -> list[Ability]:
         ("modules", lambda: len(session.module_list.gaps)),
         ("statics", lambda: len(session.read_statics().gaps)),
         ("threads", lambda: _gapless(session.threads)),
-        ("code", lambda: _gapless(session.code.sections)),
+        ("code", lambda: len(session.code.ranges.gaps)),
     )
     for name, read in parts:
         if name in known:

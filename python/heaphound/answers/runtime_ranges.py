@@ -63,8 +63,9 @@ def _gc_labels(session: Session) -> Found:
 
 
 def _code_labels(session: Session) -> Found:
-    sections = session.code.sections
-    return [Label(section.start, section.end, CODE, section.kind) for section in sections if section.kind != "ready-to-run"], []
+    found = session.code.ranges
+    labels = [Label(section.start, section.end, CODE, section.kind) for section in found.sections if section.kind != "ready-to-run"]
+    return labels, [f"a range of code cannot be read: {reason}" for reason in found.gaps]
 
 
 def _loader_labels(session: Session) -> Found:

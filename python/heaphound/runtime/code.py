@@ -1,14 +1,15 @@
 """From an address of code, or a delegate, to the method that it stands for."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from heaphound.dump.elf_modules import elf_modules
 from heaphound.dump.memory import Memory
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
-from heaphound.runtime.code_ranges import CodeSection, code_ranges
+from heaphound.runtime.code_ranges import CodeRanges, CodeSection, code_ranges, find_code_section
 from heaphound.runtime.internal_calls import internal_call
 from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.modules import Module
@@ -69,25 +70,41 @@ class CodeLocator:
         self._memory = runtime.memory
         self._layout = runtime.layout
         self._types = typesystem
-        self._sections: list[CodeSection] | None = None
+        self._ranges: CodeRanges | None = None
         self._starts: list[int] = []
+        self._elf_images: list[tuple[int, int]] | None = None
         self._prepared = PreparedCode(self.tables, runtime.layout)
         self._images: dict[int, ReadyToRunImage | str] = {}
         self._known: dict[int, CodeLocation | None] = {}
 
     @property
-    def sections(self) -> list[CodeSection]:
-        """All code sections, ascending. Raises what `code_ranges` raises."""
-        if self._sections is None:
-            self._sections = code_ranges(self._runtime)
-            self._starts = [section.start for section in self._sections]
-        return self._sections
+    def ranges(self) -> CodeRanges:
+        """All code sections that can be read, and why others cannot. Raises what `code_ranges` raises."""
+        if self._ranges is None:
+            self._ranges = code_ranges(self._runtime)
+            self._starts = [section.start for section in self._ranges.sections]
+        return self._ranges
+
+    @property
+    def sections(self) -> Sequence[CodeSection]:
+        """All code sections that can be read, ascending. Raises what `code_ranges` raises."""
+        return self.ranges.sections
 
     def section_at(self, address: int) -> CodeSection | None:
-        """The code section that holds an address."""
+        """The code section that holds an address; None where none does. Raises Unreadable where the dump does not tell."""
         sections = self.sections
         index = bisect_right(self._starts, address) - 1
-        return sections[index] if index >= 0 and address < sections[index].end else None
+        if index >= 0 and address < sections[index].end:
+            return sections[index]
+        if not self.ranges.gaps or self._in_elf_image(address):
+            return None
+        return find_code_section(self._runtime, address)
+
+    def _in_elf_image(self, address: int) -> bool:
+        """Whether native code lies at an address: managed code is in no ELF image."""
+        if self._elf_images is None:
+            self._elf_images = [(module.base, module.end) for module in elf_modules(self._runtime.core)]
+        return any(start <= address < end for start, end in self._elf_images)
 
     def resolve(self, address: int) -> Method | None:
         """The method that an instruction belongs to, or that calling `address` calls; None where nothing tells for certain."""

@@ -8,6 +8,8 @@ from heaphound.runtime.container_view import View
 from heaphound.runtime.modules import Module
 from heaphound.runtime.values import Values
 
+NOT_CAPTURED = "<not in this dump>"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadContext:
@@ -37,6 +39,8 @@ def load_context_name(values: Values, module: Module) -> str | None:
     """Name of the load context of a module; None for the default one. An unnamed one is called by its type and address."""
     if module.in_default_context:
         return None
+    if module.binder is None:
+        return NOT_CAPTURED
     kind, name = _type_and_name(values, module.load_context)
     if name is not None:
         return name
@@ -49,6 +53,8 @@ def _load_context(values: Values, modules: tuple[Module, ...]) -> LoadContext:
     default = first.in_default_context
     if default and name is None:
         name = "Default"  # AssemblyLoadContext.Default.Name, which the object keeps as a constant
+    if first.binder is None and not default:
+        name = NOT_CAPTURED
     collectible = not default and all(module.collectible for module in modules)
     return LoadContext(first.load_context, kind, name, default, collectible, modules)
 

@@ -202,7 +202,10 @@ class _ModuleReader:
         image = self._pointer(pe_assembly, "PEAssembly", "PEImage")
         base, size, mapped = self._image_layout(image) if image else (None, None, None)
         allocator = self._loader_allocator(address, assembly)
-        binder = self._binder(pe_assembly)
+        try:
+            binder = self._binder(pe_assembly)
+        except Unreadable:
+            binder = None  # a small dump has the modules that its stacks run through, without what tells their load context
         return Module(
             memory=self._memory,
             layout=self._layout,
@@ -252,12 +255,15 @@ class _ModuleReader:
         return self._pointer(pe_assembly, "PEAssembly", "AssemblyBinder") or None
 
     def _load_context(self, binder: int | None) -> int | None:
-        """The managed AssemblyLoadContext behind the binder's GC handle (assemblybinder.h, m_ptrManagedAssemblyLoadContext)."""
+        """The managed AssemblyLoadContext behind the binder's GC handle (assemblybinder.h, m_ptrManagedAssemblyLoadContext).
+
+        None also where a small dump lacks the binder or the handle: all else of the module is there.
+        """
         if not binder:
             return None
         default = binder == self._default_binder and self._layout.has("TPABinder")  # to 3.1 that binder is a class of its own
-        handle = self._pointer(binder, "TPABinder" if default else "AssemblyBinder", "AssemblyLoadContext")
         try:
+            handle = self._pointer(binder, "TPABinder" if default else "AssemblyBinder", "AssemblyLoadContext")
             return self._memory.pointer(handle) or None if handle else None
         except Unreadable:
             return None

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from heaphound.errors import LimitExceeded
+from heaphound.errors import LimitExceeded, Unreadable
 from heaphound.layouts.load import layout_file
-from heaphound.runtime.code_ranges import code_ranges
+from heaphound.runtime.code_ranges import code_ranges, find_code_section
 from tests.unit.runtime.written_memory import WrittenImage, written_memory
 
 GLOBAL = 0x1000
@@ -32,7 +32,7 @@ def test_the_list_of_6() -> None:
     image.words(GLOBAL, 0x2000)
     image.words(0x2000, *IMAGE, 0, 0x3000, 0, 4, MODULE)
     image.words(0x3000, *JIT, 0, 0, 0, 3, HEAP_NODE)
-    jit, ready = code_ranges(runtime("6.0.0", written, "ExecutionManagerCodeRangeList"))
+    jit, ready = code_ranges(runtime("6.0.0", written, "ExecutionManagerCodeRangeList")).sections
     assert (jit.kind, jit.start, jit.end, jit.heap, jit.map_base, jit.nibble_map) == ("jit", *JIT, HEAP_NODE, JIT[0], 0x88000)
     assert (jit.used_bytes, jit.collectible) == (0x400, True)
     assert (ready.kind, ready.size_bytes, ready.module, ready.collectible) == ("ready-to-run", IMAGE[1] - IMAGE[0], MODULE, False)
@@ -76,6 +76,40 @@ def test_the_map(version: str) -> None:
     image.words(0x5100, *IMAGE, 0, 0, MODULE, 0, 0)
     image.words(0x5200, JIT[1], JIT[1] + 0x10000, 5, 0, 0, 0, 0x999)
     map_with(image, {JIT[0]: 0x4000, IMAGE[0]: 0x4200, IMAGE[0] + 0x20000: 0x4300})
-    sections = code_ranges(runtime(version, written, "ExecutionManagerCodeRangeMapAddress"))
+    sections = code_ranges(runtime(version, written, "ExecutionManagerCodeRangeMapAddress")).sections
     assert [(section.kind, section.start) for section in sections] == [("jit", JIT[0]), ("stubs", JIT[1]), ("ready-to-run", IMAGE[0])]
     assert [section.collectible for section in sections] == [False, True, False]
+
+
+@pytest.mark.parametrize("version", ["8.0.0", "9.0.0", "10.0.0"])
+def test_a_map_of_which_the_dump_has_one_way(version: str) -> None:
+    """A small dump has the entries on the way to the code that its stacks run, and not those of other code."""
+    written = written_memory()
+    image = written[0]
+    heap_node(image)
+    image.words(0x4000, 0, *JIT, 0x5000)
+    image.words(0x5000, *JIT, 2, 0, 0, HEAP_NODE, 0)
+    map_with(image, {JIT[0]: 0x4000, IMAGE[0]: 0xDEAD_0000})
+    of_map = runtime(version, written, "ExecutionManagerCodeRangeMapAddress")
+    found = code_ranges(of_map)
+    assert [section.start for section in found.sections] == [JIT[0]]
+    assert len(found.gaps) == 1
+    assert find_code_section(of_map, JIT[0] + 8) == found.sections[0]
+    assert find_code_section(of_map, 0x7F00_0000_0000) is None
+    with pytest.raises(Unreadable, match="not in the dump"):
+        find_code_section(of_map, IMAGE[0])
+
+
+def test_a_list_that_breaks_off() -> None:
+    """The runtime looks from the first range on: behind the break nothing is known, before it everything."""
+    written = written_memory()
+    image = written[0]
+    heap_node(image)
+    image.words(GLOBAL, 0x3000)
+    image.words(0x3000, *JIT, 0, 0xDEAD_0000, 0, 3, HEAP_NODE)
+    of_list = runtime("6.0.0", written, "ExecutionManagerCodeRangeList")
+    found = code_ranges(of_list)
+    assert ([section.start for section in found.sections], len(found.gaps)) == ([JIT[0]], 2)
+    assert find_code_section(of_list, JIT[0]) == found.sections[0]
+    with pytest.raises(Unreadable, match="not in the dump"):
+        find_code_section(of_list, IMAGE[0])
