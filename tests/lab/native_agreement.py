@@ -6,6 +6,7 @@ compares the dumps of Zoo, RedisLeak and Stacks of each runtime and prints one l
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -15,9 +16,12 @@ from pathlib import Path
 import heaphound
 from heaphound.dump.native_frames import NativeFrame
 from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
+from heaphound.session import Session
 from tests.lab.dumps import Recipe, make_dump, redis_leak, zoo
 from tests.lab.gdb import MAXIMUM_FRAMES, gdb_frames
 from tests.lab.runtimes import runtime_root
+
+_WITHOUT_CALL_FRAMES = "no call frame information covers"
 
 
 @dataclass
@@ -31,6 +35,11 @@ class NativeAgreement:
     """Threads whose native frames reach where the thread begins."""
     arrived: int = 0
     """Runs of native frames that lead to the managed frame that the runtime's Frame names."""
+    entering: int = 0
+    """Threads that wait for a collection at the entry from native into managed code: no Frame tells of that yet, so that the Frame names
+    the code before. The stack says so."""
+    unborn: int = 0
+    """Threads in the first instructions of their life, in libc's clone, which has no call frame information there; gdb makes up a frame."""
     differences: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -42,9 +51,15 @@ def compare(core: Path, executable: Path, directory: Path) -> NativeAgreement:
     managed = {thread.os_id: thread for thread in session.threads if thread.os_id}
     found = NativeAgreement()
     for registers in session.core.threads:
+        found.threads += 1
         thread = managed.get(registers.os_id)
         items = list(session.mixed_stacks.walk(thread) if thread is not None else session.mixed_stacks.walk_native(registers.os_id))
-        found.problems += [f"thread {registers.os_id}: {item.problem}" for item in items if isinstance(item, NativeFrame) and item.problem]
+        if len(items) == 1 and isinstance(items[0], NativeFrame) and _WITHOUT_CALL_FRAMES in (items[0].problem or ""):
+            found.unborn += 1
+            continue
+        said = [item.problem for item in items if isinstance(item, NativeFrame) and item.problem and not _enters(session, item.problem)]
+        found.entering += any(isinstance(item, NativeFrame) and _enters(session, item.problem) for item in items)
+        found.problems += [f"thread {registers.os_id}: {problem}" for problem in said]
         found.problems += [f"thread {registers.os_id}: {item.reason}" for item in items if isinstance(item, StackEnd)]
         code = [item for item in items if isinstance(item, ManagedFrame | NativeFrame)]
         found.arrived += sum(
@@ -55,13 +70,19 @@ def compare(core: Path, executable: Path, directory: Path) -> NativeAgreement:
         ours = [(item.ip, item.sp) for item in first if isinstance(item, NativeFrame)][:MAXIMUM_FRAMES]
         whole = len(first) == len(items)
         other = theirs.get(registers.os_id, [])
-        found.threads += 1
         found.frames += len(ours)
         found.agreed += sum(one == two for one, two in zip(ours, other, strict=False))
         if ours != other[: len(ours)] or (whole and len(other) != len(ours)):
             shown = [[f"{ip:#x} at {sp:#x}" for ip, sp in side] for side in (ours, other[: len(ours) + 1])]
             found.differences.append(f"thread {registers.os_id}: ours {shown[0]}, gdb's {shown[1]}")
     return found
+
+
+def _enters(session: Session, problem: str | None) -> bool:
+    """Whether the managed code that a problem names is a stub for calls from native code (JIT_ReversePInvokeEnter waits there)."""
+    named = re.search("leads to managed code at (0x[0-9a-f]+)", problem or "")
+    method = None if named is None else session.code.resolve(int(named[1], 16))
+    return method is not None and "ReversePInvoke" in method.full_name
 
 
 def recipes(runtime: str) -> list[Recipe]:
