@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def cache_directory() -> Path:
-    """`$HEAPHOUND_TEST_CACHE`, else `~/.cache/heaphound-tests`; made when absent. Needs about 5 GB for the whole suite."""
+    """`$HEAPHOUND_TEST_CACHE`, else `~/.cache/heaphound-tests`; made when absent. Needs about 9 GB for the whole suite."""
     chosen = os.environ.get("HEAPHOUND_TEST_CACHE")
     directory = Path(chosen) if chosen else Path.home() / ".cache" / "heaphound-tests"
     directory.mkdir(parents=True, exist_ok=True)
