@@ -31,6 +31,12 @@ class FrameCodes:
         """Whether an address lies in JIT or ready-to-run code (not in a stub). Raises what `find` raises."""
         return self.find(address) is not None
 
+    def is_in_managed_range(self, address: int) -> bool:
+        """Whether an address lies in a range of managed code, also where the dump lacks what tells its method. Raises Unreadable,
+        LayoutError, LimitExceeded."""
+        section = self._locator.section_at(address)
+        return section is not None and section.kind != "stubs"
+
     def find(self, address: int) -> FrameCode | None:
         """The code at an address; None when it is no managed code. Raises Unreadable, Malformed, LayoutError."""
         if address not in self._known:

@@ -61,10 +61,15 @@ class MixedWalker:
         return self._native.run(values, active, self._is_managed)
 
     def _is_managed(self, address: int) -> bool:
+        codes = self._walker.codes
         try:
-            return self._walker.codes.is_managed(address)
+            return codes.is_managed(address)
         except (Unreadable, Malformed, LayoutError):
-            return False
+            # A dump without images lacks the tables of ready-to-run code: native it is not, and no call frame information undoes it.
+            try:
+                return codes.is_in_managed_range(address)
+            except (Unreadable, Malformed, LayoutError):
+                return False
 
     def _held_against(self, run: NativeRun, following: ManagedFrame | StackEnd | None) -> NativeRun:
         """The same run; its last frame has a problem where it does not lead to the managed frame that follows."""
