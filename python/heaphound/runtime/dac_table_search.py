@@ -1,9 +1,9 @@
 """Find g_dacTable where no symbol leads to it: .NET Core 3.x does not export it, and a kernel's core lacks the images' symbol tables.
 
-Up to 7 the table lies in .bss and is filled when the runtime starts: u32 offsets of the runtime's variables from the image base
-(src/inc/dacvars.h of 3.1, whose order is the same from 3.0.0 to 3.1.32). From 8 on it is constant data that the loader relocates: whole
-addresses. One of the variables points to GcDacVars, which looks like nothing else; it then stands in the table, at a place that the layout
-knows.
+Up to 6 the table lies in .bss and is filled when the runtime starts: u32 offsets of the runtime's variables from the image base
+(src/inc/dacvars.h of 3.1, whose order is the same from 3.0.0 to 3.1.32). Since then it holds whole addresses, by which Windows has it as
+constant data (debug/ee/dactable.cpp, dotnet/runtime#68065 of 2022). One of the variables points to GcDacVars, which looks like nothing
+else; it then stands in the table, at a place that the layout knows.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """All types that a process has loaded: the definitions in each module's map, and the instantiations and arrays in its hash table.
 
 A table `Module::m_pAvailableParamTypes` (EETypeHashTable, src/coreclr/vm/typehash.h over dacenumerablehash.h) holds every instantiation,
-array and pointer type that the module owns. Up to 7 the table counts its buckets itself; since 8 the bucket array starts with its length,
-the next array while it grows, and an end sentinel: a bucket's chain ends in an odd number.
+array and pointer type that the module owns. Up to 6 the table counts its buckets itself; since 7 the bucket array starts with its length
+and the next array while it grows; since 8 an end sentinel follows them, and a bucket's chain ends in an odd number.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,8 @@ from heaphound.runtime.lookup_maps import LookupMaps
 from heaphound.runtime.modules import Module
 from heaphound.runtime.typedesc import array_method_table
 
-_SPECIAL_SLOTS = 3  # dacenumerablehash.h, SKIP_SPECIAL_SLOTS: length, next bucket array, end sentinel
+# dacenumerablehash.h, SKIP_SPECIAL_SLOTS: length, next bucket array and, since dotnet/runtime#88063 of 2023, end sentinel
+_SPECIAL_SLOTS = {"length-first": 2, "sentinel": 3}
 _GROWING_ARRAYS = 64  # bucket arrays in a chain: each is at least twice the one before
 
 
@@ -87,11 +88,14 @@ class LoadedTypes:
         if self._layout.has("EETypeHashTable", "BucketCount"):
             yield from self._words(buckets, self._memory.u32(table + self._layout.offset("EETypeHashTable", "BucketCount")))
             return
+        contract = self._layout.contract("HashTable")
+        if contract not in _SPECIAL_SLOTS:
+            raise Malformed(f"self-check EETypeHashTable: a table of the kind {contract} says itself how many buckets it has")
         for _ in range(_GROWING_ARRAYS):
             if not buckets:
                 return
             length, next_array = self._memory.words(buckets, 2)
-            yield from self._words(buckets + 8 * _SPECIAL_SLOTS, length)
+            yield from self._words(buckets + 8 * _SPECIAL_SLOTS[str(contract)], length)
             buckets = next_array
         raise Malformed(f"the class hash table at {table:#x} has bucket arrays that form a loop")
 

@@ -79,7 +79,7 @@ def test_a_file_serves_every_build_of_its_version(version: str) -> None:
     found = layout_file(f"{version}.37", "x64", "abc")
     assert found.layout.version == version
     assert found.layout.origin("MethodTable", "BaseSize") == "layout file"
-    assert found.dac_table.entry_bytes == (4 if version in ("3.0", "3.1", "5.0", "6.0", "7.0") else 8)
+    assert found.dac_table.entry_bytes == (4 if version in ("3.0", "3.1", "5.0", "6.0") else 8)
 
 
 def test_versions_of_images_are_the_products_but_for_coreclr_before_5() -> None:

@@ -1,4 +1,4 @@
-"""The class hash tables of modules, in both forms, whole and broken."""
+"""The class hash tables of modules, in all forms, whole and broken."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from heaphound.runtime.lookup_maps import LookupMaps
 from tests.unit.runtime.written_memory import WrittenImage, written_memory
 
 MODULE, TABLE, BUCKETS, ENTRIES = 0x100000, 0x200000, 0x300000, 0x400000
-OLD, NEW = ["6.0"], ["8.0", "9.0", "10.0"]
+OLD, NEW = ["6.0"], ["7.0", "8.0", "9.0", "10.0"]
 
 
 class Hashed:
@@ -20,10 +20,11 @@ class Hashed:
     def __init__(self, version: str, chains: list[list[int]]) -> None:
         self.layout = layout_file(f"{version}.0", "x64", None).layout
         self.image, memory = written_memory()
-        self.counted = version in OLD
+        self.counted, self.sentinel = version in OLD, version not in (*OLD, "7.0")
+        self.special_slots = 0 if self.counted else 3 if self.sentinel else 2
         self.image.write(MODULE, bytes(0x1000))
         self.image.write(TABLE, bytes(0x100))
-        self.image.write(BUCKETS, bytes(8 * (len(chains) + 3)))
+        self.image.write(BUCKETS, bytes(8 * (len(chains) + self.special_slots)))
         self.image.words(MODULE + self.layout.offset("Module", "AvailableTypeParams"), TABLE)
         self.field("Module", MODULE)
         self.field("Buckets", BUCKETS)
@@ -41,10 +42,10 @@ class Hashed:
             image.words(BUCKETS, len(chains), 0)
         at = ENTRIES
         for bucket, chain in enumerate(chains):
-            following = 0 if self.counted else 0xB + bucket * 64  # the odd end sentinel of since 8
+            following = 0xB + bucket * 64 if self.sentinel else 0  # the odd end sentinel of since 8
             for handle in reversed(chain):
                 following, at = image.words(at, handle, following, 0x1234), at + 0x100
-            image.words(BUCKETS + 8 * (bucket + (0 if self.counted else 3)), following)
+            image.words(BUCKETS + 8 * (bucket + self.special_slots), following)
 
     def types(self) -> set[int]:
         module: Any = SimpleNamespace(address=MODULE, name="Zoo")
@@ -87,8 +88,9 @@ def test_bucket_arrays_that_lead_to_each_other_become_a_gap(version: str) -> Non
 def test_a_growing_table_is_read_in_both_arrays(version: str) -> None:
     found = Hashed(version, [[0x5000]])
     found.field("Count", 2, 4)
-    entry = found.image.words(0x500000, 0x5100, 0x4B)
-    found.image.words(BUCKETS, 1, found.image.words(0x600000, 1, 0, 0x4B, entry))
+    end = [0x4B] if found.sentinel else []
+    entry = found.image.words(0x500000, 0x5100, *(end or [0]))
+    found.image.words(BUCKETS, 1, found.image.words(0x600000, 1, 0, *end, entry))
     assert found.types() == {0x5000, 0x5100}
 
 
