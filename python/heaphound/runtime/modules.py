@@ -182,6 +182,7 @@ class _ModuleReader:
     def __init__(self, runtime: Runtime, system_module: int) -> None:
         self._memory = runtime.memory
         self._layout = runtime.layout
+        self._small = runtime.core.writer.mode == "mini"
         # To 3.1 the core library itself is bound by none; there the AppDomain leads to the binder of the default context.
         separate = self._layout.has("AppDomain", "TPABinder")
         default = self._pointer(runtime.global_value("AppDomain"), "AppDomain", "TPABinder") if separate else None
@@ -205,6 +206,8 @@ class _ModuleReader:
         try:
             binder = self._binder(pe_assembly)
         except Unreadable:
+            if not self._small:
+                raise
             binder = None  # a small dump has the modules that its stacks run through, without what tells their load context
         return Module(
             memory=self._memory,
@@ -257,13 +260,18 @@ class _ModuleReader:
     def _load_context(self, binder: int | None) -> int | None:
         """The managed AssemblyLoadContext behind the binder's GC handle (assemblybinder.h, m_ptrManagedAssemblyLoadContext).
 
-        None also where a small dump lacks the binder or the handle: all else of the module is there.
+        None also where a small dump lacks the binder or any dump the handle: all else of the module is there.
         """
         if not binder:
             return None
         default = binder == self._default_binder and self._layout.has("TPABinder")  # to 3.1 that binder is a class of its own
         try:
             handle = self._pointer(binder, "TPABinder" if default else "AssemblyBinder", "AssemblyLoadContext")
+        except Unreadable:
+            if not self._small:
+                raise
+            return None
+        try:
             return self._memory.pointer(handle) or None if handle else None
         except Unreadable:
             return None

@@ -76,6 +76,7 @@ class ToyDomain:
 
     def read(self) -> ModuleList:
         runtime: Any = SimpleNamespace(
+            core=SimpleNamespace(writer=SimpleNamespace(mode="full")),
             memory=self.memory,
             layout=self.layout,
             global_value={"AppDomain": DOMAIN, "ObjectMethodTable": OBJECT_TABLE}.__getitem__,
