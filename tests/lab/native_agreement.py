@@ -22,6 +22,7 @@ from tests.lab.gdb import MAXIMUM_FRAMES, gdb_frames
 from tests.lab.runtimes import runtime_root
 
 _WITHOUT_CALL_FRAMES = "no call frame information covers"
+_WITHOUT_FRAME = "to which no Frame of the runtime leads"
 
 
 @dataclass
@@ -40,6 +41,8 @@ class NativeAgreement:
     the code before. The stack says so."""
     unborn: int = 0
     """Threads in the first instructions of their life, in libc's clone, which has no call frame information there; gdb makes up a frame."""
+    interrupted: int = 0
+    """Threads that a signal has just stopped in managed code: no Frame tells of that yet either, and the stack says where it was."""
     differences: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -57,9 +60,11 @@ def compare(core: Path, executable: Path, directory: Path) -> NativeAgreement:
         if len(items) == 1 and isinstance(items[0], NativeFrame) and _WITHOUT_CALL_FRAMES in (items[0].problem or ""):
             found.unborn += 1
             continue
+        interrupted = any(isinstance(item, NativeFrame) and _WITHOUT_FRAME in (item.problem or "") for item in items)
+        found.interrupted += interrupted
         said = [item.problem for item in items if isinstance(item, NativeFrame) and item.problem and not _enters(session, item.problem)]
         found.entering += any(isinstance(item, NativeFrame) and _enters(session, item.problem) for item in items)
-        found.problems += [f"thread {registers.os_id}: {problem}" for problem in said]
+        found.problems += [f"thread {registers.os_id}: {problem}" for problem in said if _WITHOUT_FRAME not in problem]
         found.problems += [f"thread {registers.os_id}: {item.reason}" for item in items if isinstance(item, StackEnd)]
         code = [item for item in items if isinstance(item, ManagedFrame | NativeFrame)]
         found.arrived += sum(
@@ -68,7 +73,7 @@ def compare(core: Path, executable: Path, directory: Path) -> NativeAgreement:
         found.begun += isinstance(items[-1], NativeFrame) and items[-1].problem is None
         first = list(takewhile(lambda item: not isinstance(item, ManagedFrame | StackEnd), items))
         ours = [(item.ip, item.sp) for item in first if isinstance(item, NativeFrame)][:MAXIMUM_FRAMES]
-        whole = len(first) == len(items)
+        whole = len(first) == len(items) and not interrupted
         other = theirs.get(registers.os_id, [])
         found.frames += len(ours)
         found.agreed += sum(one == two for one, two in zip(ours, other, strict=False))
