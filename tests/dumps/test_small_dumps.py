@@ -3,9 +3,9 @@
 import pytest
 
 import heaphound
-from heaphound.errors import HeaphoundError
-from tests.lab.dumps import zoo
-from tests.lab.kinds import Kind, make_kinds
+from heaphound.errors import DumpError, HeaphoundError
+from tests.lab.dumps import Recipe, zoo
+from tests.lab.kinds import Kind, make_kinds, make_small_crash
 
 SMALL: list[tuple[str, Kind]] = [
     ("3.1.2", "normal"),
@@ -30,7 +30,19 @@ def test_the_kind_is_known_and_the_remedy_named(small: tuple[heaphound.Dump, hea
     answer = dump.info()
     assert answer.dump.kind == "createdump (mini)"
     assert any("--withheap" in note for note in answer.coverage.notes)
-    assert {ability.name for ability in answer.result.abilities if ability.state == "unavailable"} >= {"heap walk", "types", "statics"}
+    states = {ability.name: ability.state for ability in answer.result.abilities}
+    assert {name for name, state in states.items() if state == "unavailable"} >= {"statics", "handles", "locks"}
+    assert (states["threads"], states["stacks"]) == ("available", "available")
+    assert states["heap walk"] in ("partial", "unavailable")
+    assert states["modules"] != "unavailable" != states["type names"]
+
+
+def test_what_is_not_there_is_not_taken_for_a_wrong_number(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    dump, _ = small
+    for ability in dump.info().result.abilities:
+        assert ability.state != "unavailable" or "not in this file" in ability.note, ability
+        assert ability.state == "available" or ability.note, ability
+    assert [ability.name for ability in dump.session.runtime.abilities if ability.failed is not None] == []
 
 
 def test_threads_are_those_of_the_full_dump(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
@@ -52,6 +64,24 @@ def test_stacks_are_those_of_the_full_dump(small: tuple[heaphound.Dump, heaphoun
     found, expected = frames(dump), frames(whole)
     assert len(expected) > 20
     assert found == expected
+
+
+def test_locks_that_are_not_there_are_refused_with_the_remedy(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    dump, _ = small
+    with pytest.raises(DumpError, match=r"the table of locks is not in this file: .*--withheap"):
+        dump.locks()
+
+
+@pytest.mark.parametrize("runtime", ["6.0.6", "8.0.4", "10.0.11"])
+def test_a_crash_is_told_with_the_exceptions_and_their_stacks(runtime: str) -> None:
+    """The runtime's own small dump of an unhandled exception has the exception objects, wherever on the heap they lie."""
+    dump = heaphound.open(str(make_small_crash(Recipe("Extremes", runtime, ("unhandled",)))))
+    rows = {row.type: row for row in dump.exceptions().result.exceptions}
+    thrown = rows["System.ApplicationException"]
+    assert thrown.threads == (1,)
+    assert thrown.inner == rows["System.InvalidOperationException"].address
+    assert [frame.method for frame in thrown.frames] == ["Extremes.Program.Throw()", "Extremes.Program.Main(System.String[])"]
+    assert [frame.line for frame in thrown.frames] == [185, 38]
 
 
 def test_no_verdict_on_a_heap_that_is_not_there(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:

@@ -19,7 +19,7 @@ from typing import Literal
 import zstandard
 
 from tests.lab.cache import cache_directory, locked
-from tests.lab.dumps import REDIS, Recipe, _createdump, _install, _wait_until_ready, start_command, start_environment
+from tests.lab.dumps import REDIS, SETTING_PREFIXES, Recipe, _createdump, _install, _wait_until_ready, start_command, start_environment
 from tests.lab.oracle import SHARED
 from tests.lab.redis import redis_server
 from tests.lab.runtimes import LabError, runtime_root
@@ -146,6 +146,30 @@ def make_crash(recipe: Recipe) -> Path:
                 command = ["/bin/sh", "-c", ALLOW_CORE, "sh", *program]
                 with subprocess.Popen(command, cwd=home / "work", env=environment, stdout=quiet, stderr=quiet, text=True) as process:
                     take_kernel_core(process, home / "work", core)
+    return core
+
+
+def make_small_crash(recipe: Recipe) -> Path:
+    """What the runtime itself has createdump write of a program that crashes once it is ready: a normal dump, its default. LabError."""
+    home = cache_directory() / "kinds" / f"small-crash-{recipe.name}-{KINDS_RECIPE}"
+    core = home / "normal.core"
+    if not core.exists():
+        root = runtime_root(recipe.runtime)
+        with locked(home.name):
+            if not core.exists():
+                shutil.rmtree(home, ignore_errors=True)
+                home.mkdir(parents=True)
+                written = home / "written"
+                told = {"DbgEnableMiniDump": "1", "DbgMiniDumpType": "1", "DbgMiniDumpName": str(written)}
+                environment = {
+                    **start_environment(recipe),
+                    **{f"{prefix}_{name}": value for name, value in told.items() for prefix in SETTING_PREFIXES},
+                }
+                command = [*start_command(recipe, _install(recipe, home / "app"), root), *recipe.arguments]
+                done = subprocess.run(command, check=False, cwd=home, env=environment, capture_output=True, timeout=SECONDS_TO_DIE)
+                if not written.exists():
+                    raise LabError(f"{recipe.name} ended with {done.returncode} and no dump: {done.stderr[-1000:]!r}")
+                written.rename(core)
     return core
 
 

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts, heap_coverage
+from heaphound.answers.naming import Naming
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.results.answer import Answer
 from heaphound.results.exceptions import ExceptionRow, ExceptionsResult, ExceptionTypeRow, ThrownFrameRow
@@ -17,16 +20,25 @@ from heaphound.session import Session
 
 MAXIMUM_MESSAGE = 4096
 MAXIMUM_FRAMES = 1000
+NOT_CAPTURED = "<an exception that is not in this dump>"
 
 
 def exceptions(session: Session, strings: bool = False, limit: int | None = None, frames: int = MAXIMUM_FRAMES) -> Answer[ExceptionsResult]:
-    """At most `limit` exceptions, those that threads hold first; messages only with `strings`; counts are of all."""
+    """At most `limit` exceptions, those that threads hold first, in the walked heap or not; messages only with `strings`.
+
+    Counts are of all.
+    """
     reader = _Reader(session, strings, frames)
     counts: Counter[str] = Counter()
     addresses: list[tuple[int, str]] = []
     for found, objects in _instances(session):
         counts[found.name] += len(objects)
         addresses.extend((address, found.name) for address in objects)
+    walked, naming = {address for address, _ in addresses}, Naming(session)
+    for address in reader.threads.keys() - walked:  # a small dump has them where the walk over its pieces of the heap does not come by
+        name = naming.type_of(address) or NOT_CAPTURED
+        counts[name] += 1
+        addresses.append((address, name))
     addresses.sort(key=lambda pair: (pair[0] not in reader.threads, pair[0]))
     result = ExceptionsResult(
         exceptions=tuple(reader.row(address, name) for address, name in addresses[:limit]),
@@ -67,27 +79,24 @@ class _Reader:
     def row(self, address: int, name: str) -> ExceptionRow:
         """One exception; what of its stack trace cannot be read is its `problem`."""
         memory, layout = self._memory, self._layout
-        message = memory.pointer(address + layout.offset("Exception", "_message"))
-        text, characters = self._strings.text_and_length(message, MAXIMUM_MESSAGE) if message else (None, None)
-        inner = memory.pointer(address + layout.offset("Exception", "_innerException"))
-        thrown: list[ThrownFrame] = []
-        problem: str | None = None
+        row = ExceptionRow(Address(address), name, None, None, None, None, tuple(self.threads.get(address, ())))
         try:
+            row = replace(row, hresult=memory.u32(address + layout.offset("Exception", "_HResult")))
+            inner = memory.pointer(address + layout.offset("Exception", "_innerException"))
+            row = replace(row, inner=Address(inner) if inner else None)
             thrown = read_thrown_frames(memory, layout, address)
+            row = replace(
+                row,
+                frames=tuple(self._frame(frame, address) for frame in thrown[: self._frames]),
+                frames_left_out=max(0, len(thrown) - self._frames),
+            )
         except (Unreadable, Malformed) as error:
-            problem = str(error)
-        return ExceptionRow(
-            address=Address(address),
-            type=name,
-            hresult=memory.u32(address + layout.offset("Exception", "_HResult")),
-            message=text,
-            message_characters=characters,
-            inner=Address(inner) if inner else None,
-            threads=tuple(self.threads.get(address, ())),
-            frames=tuple(self._frame(frame, address) for frame in thrown[: self._frames]),
-            frames_left_out=max(0, len(thrown) - self._frames),
-            problem=problem,
-        )
+            row = replace(row, problem=str(error))
+        with suppress(Unreadable, Malformed):  # a message that cannot be read is None as texts that are not to be shown are
+            message = memory.pointer(address + layout.offset("Exception", "_message"))
+            text, characters = self._strings.text_and_length(message, MAXIMUM_MESSAGE) if message else (None, None)
+            row = replace(row, message=text, message_characters=characters)
+        return row
 
     def _frame(self, frame: ThrownFrame, exception: int) -> ThrownFrameRow:
         method = self._method(frame)

@@ -6,6 +6,7 @@ from typing import TypeVar
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts
 from heaphound.answers.lacking import lacking, other_runtimes
+from heaphound.answers.tried import tried
 from heaphound.dump.ranges import resident_ranges
 from heaphound.errors import HeaphoundError
 from heaphound.results.answer import Answer, Coverage
@@ -54,13 +55,17 @@ def _or_none(read: Callable[[], PartT]) -> PartT | None:
 
 
 def _abilities(session: Session) -> list[Ability]:
-    """The layout's own self-checks, then every part that was tried on this dump."""
+    """The layout's own self-checks, of a dump without what they need what it gives all the same, then the parts that have no check."""
     found = []
     for checked in session.runtime.abilities:
         state: AbilityState = "available" if checked.available else "unavailable"
-        found.append(Ability(checked.name, state, checked.origin, checked.failed or "", checked.not_exercised))
+        note = checked.failed or ""
+        if checked.available and checked.unchecked is not None:
+            state, note = tried(session, checked.name)
+        origin = "" if state == "unavailable" else checked.origin
+        found.append(Ability(checked.name, state, origin, note, checked.not_exercised))
     known = {ability.name for ability in found}
-    origin = f"{'descriptor + ' if session.runtime.descriptor is not None else ''}{file_in_words(session.runtime)}"
+    described = f"{'descriptor + ' if session.runtime.descriptor is not None else ''}{file_in_words(session.runtime)}"
     parts: tuple[tuple[str, Callable[[], int]], ...] = (
         ("GC heap", lambda: len(session.gc_heap.gaps)),
         ("handles", lambda: len(session.read_handles().gaps)),
@@ -78,7 +83,7 @@ def _abilities(session: Session) -> list[Ability]:
             state, note = ("available", "") if gaps == 0 else ("partial", f"{gaps} parts could not be read")
         except HeaphoundError as error:
             state, note = "unavailable", str(error)
-        found.append(Ability(name, state, "" if state == "unavailable" else origin, note))
+        found.append(Ability(name, state, "" if state == "unavailable" else described, note))
     return found
 
 
@@ -90,7 +95,9 @@ def _gapless(_part: object) -> int:
 def _held(session: Session) -> list[Held]:
     """How much of what matters the file has."""
     core = session.core
-    held = [Held("process memory", core.resident_bytes, sum(size for _address, size, *_ in core.image.segments))]
+    listed = sum(size for _address, size, *_ in core.image.segments)
+    # A small dump lists the pages that it has, and not what else there was.
+    held = [Held("process memory", core.resident_bytes, None if core.writer.mode == "mini" else listed)]
     heap = _or_none(lambda: session.gc_heap)
     if heap is not None:
         resident = resident_ranges(core.image)

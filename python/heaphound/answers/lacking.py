@@ -5,9 +5,10 @@ from heaphound.errors import HeaphoundError
 from heaphound.session import Session
 
 NAMES_SHOWN = 3
+TAKE_ANOTHER = "take the dump with createdump --withheap or --full (DOTNET_DbgMiniDumpType=2 or 4)"
 _MINI = (
-    "createdump wrote only stacks and what they need (normal or triage): the heap is not in this file; "
-    "take the dump with createdump --withheap or --full (DOTNET_DbgMiniDumpType=2 or 4)"
+    "createdump wrote only stacks and what they need (normal or triage): threads, stack, modules and exceptions that threads hold are "
+    f"answered; the heap is not in this file: for all other questions {TAKE_ANOTHER}"
 )
 
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts
+from heaphound.answers.lacking import TAKE_ANOTHER
 from heaphound.answers.lock_objects import read_lock_objects
 from heaphound.answers.naming import Naming
 from heaphound.answers.stack_rows import StackRows
 from heaphound.answers.types import BLOCK
-from heaphound.errors import HeaphoundError
+from heaphound.errors import DumpError, HeaphoundError, Unreadable
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.locks import DeadlockStep, LockRow, LocksResult
 from heaphound.runtime.sync_blocks import SyncBlock, read_thin_locks
@@ -23,9 +24,10 @@ def locks(session: Session) -> Answer[LocksResult]:
     notes = list(stacks.notes)
     wants = _wants(session, stacks)
     managed = {thread.address: thread.managed_id for thread in session.threads}
+    blocks = _sync_blocks(session)
     rows = [
         _monitor(naming, block, wants, managed)
-        for block in session.sync_blocks
+        for block in blocks
         if block.owner_managed_id is not None or block.owner is not None or block.entering or block.waiting
     ]
     try:
@@ -35,7 +37,17 @@ def locks(session: Session) -> Answer[LocksResult]:
         notes.append(f"locks in object headers are not known: {error}")
     owners = {row.object: row.owner for row in rows if row.owner is not None}
     deadlocks = tuple(tuple(_step(naming, thread, wants, owners) for thread in cycle) for cycle in find_cycles(wants, owners))
-    return Answer(dump_facts(session), Coverage(notes=tuple(notes)), LocksResult(tuple(rows), deadlocks, len(session.sync_blocks)))
+    return Answer(dump_facts(session), Coverage(notes=tuple(notes)), LocksResult(tuple(rows), deadlocks, len(blocks)))
+
+
+def _sync_blocks(session: Session) -> list[SyncBlock]:
+    """The sync blocks; for a dump that was never meant to have them, the sentence says what to take instead."""
+    try:
+        return session.sync_blocks
+    except Unreadable as error:
+        remedy = f"; {TAKE_ANOTHER}" if session.core.writer.mode == "mini" else ""
+        waits = "; `threads` and `stack` show who waits for one" if remedy else ""
+        raise DumpError(f"{session.core.path}: the table of locks is not in this file: {error}{remedy}{waits}") from error
 
 
 def find_cycles(wants: Mapping[int, int], owners: Mapping[Address, int] | Mapping[int, int]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Exception objects on the heap."""
+"""Exception objects, on the heap and held by threads."""
 
 from dataclasses import dataclass
 
@@ -24,19 +24,19 @@ class ExceptionRow:
 
     address: Address
     type: str
-    hresult: int
-    """As an unsigned number."""
+    hresult: int | None
+    """As an unsigned number; None where the dump lacks the object."""
     message: str | None
     """None where it has none, or texts are not to be shown: a message can hold secrets."""
     message_characters: int | None
-    """Length of the message; None where it has none."""
+    """Length of the message; None where it has none, or the dump lacks it."""
     inner: Address | None
     threads: tuple[int, ...]
     """Managed ids of threads that threw it last, or are handling it."""
     frames: tuple[ThrownFrameRow, ...] = ()
     frames_left_out: int = 0
     problem: str | None = None
-    """Why its stack trace could not be read."""
+    """Why its stack trace, or the whole object, could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

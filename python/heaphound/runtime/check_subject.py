@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from heaphound._core import Heap
-from heaphound.errors import LayoutError
+from heaphound.errors import HeaphoundError, LayoutError, Unreadable
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.code_ranges import CodeSection
 from heaphound.runtime.generics import Instantiations, ResolvedType
@@ -59,6 +59,10 @@ class CheckSubject:
     def small(self) -> bool:
         """Whether the dump was meant to hold stacks and little else, or was cut: then what it lacks says nothing of the layout."""
         return self.runtime.core.writer.mode == "mini" or self.runtime.core.truncation is not None
+
+    def lacks(self, error: HeaphoundError) -> bool:
+        """Whether a check failed only because this dump was meant to lack what it met, or was cut before it."""
+        return self.small and (isinstance(error, Unreadable) or ABSENT in str(error))
 
     @cached_property
     def heap(self) -> GCHeap:

@@ -24,7 +24,9 @@ def check_virtual_methods(subject: CheckSubject) -> None:
     for number, slot in enumerate(memory.words(memory.pointer(table + layout.size("MethodTable")), count)):
         location = subject.code.locate(slot)
         owner = None if location is None or location.method is None else location.method.declaring_type
-        expect(owner == "System.Object", f"MethodTable: a virtual method of System.Object at {slot:#x} is one of {owner or 'no type'}")
+        unknown = subject.code.ranges.gaps[:1] if location is None else (location.problem,)
+        found = owner or ": ".join(["no type", *(reason for reason in unknown if reason)])
+        expect(owner == "System.Object", f"MethodTable: a virtual method of System.Object at {slot:#x} is one of {found}")
         if subject.types.core_library.metadata is not None and location is not None and location.method is not None:
             declared = subject.code.methods.in_slot(table, number)
             expect(

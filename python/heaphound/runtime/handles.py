@@ -135,7 +135,9 @@ def _bucket_tables(runtime: Runtime, array: int) -> Iterator[int]:
             table = memory.pointer(array + 8 * slot)
             first = memory.pointer(table + layout.offset("HandleTable", "SegmentList"))
             owner = memory.pointer(first + layout.offset("TableSegment", "HandleTable"))
-        except Unreadable:
+        except Unreadable as error:
+            if slot == 0:
+                raise LayoutError(f"self-check HandleTable: no table at {array:#x}: {error}") from error
             table = owner = 0
         if table == 0 or owner != table:
             if slot == 0:

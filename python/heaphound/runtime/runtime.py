@@ -23,7 +23,8 @@ class Ability:
 
     `failed` is the sentence of the check that takes the ability away; None when it is available. `not_exercised` are the numbers and
     structures of which this dump has no case, so that no check could find them wrong. `disagrees` tells that what failed did not for lack
-    of memory in the dump: the layout is not this build's, or the process was damaged.
+    of memory in the dump: the layout is not this build's, or the process was damaged. `unchecked` is the sentence of the first check that
+    could not be made because the dump was meant to hold little or was cut: what of the ability there is must be tried; None elsewhere.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Ability:
     failed: str | None
     not_exercised: tuple[str, ...] = ()
     disagrees: bool = False
+    unchecked: str | None = None
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,8 @@ def _add_reference(subject: CheckSubject, where: str, reference: Reference, outc
 
 def _object_problem(subject: CheckSubject, address: int) -> str | None:
     if subject.heap.segment_of(address) is None:
+        if subject.small and subject.heap.gaps:
+            return None  # the list of segments breaks off
         return f"{address:#x} is no object of the heap"
     try:
         subject.types.type(subject.memory.pointer(address) & ~subject.layout.constant("ObjectToMethodTableUnmask"))

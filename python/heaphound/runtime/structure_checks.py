@@ -299,6 +299,9 @@ def check_finalizer_queue(subject: CheckSubject) -> None:
     """The fill pointers of each heap's queue are in order, and what it holds lies in the heap."""
     queue = read_finalizer_queue(subject.runtime, subject.heap)
     expect(not queue.gaps, f"CFinalize: {queue.gaps[0].reason}" if queue.gaps else "")
+    if subject.small and subject.heap.gaps:
+        subject.not_exercised("CFinalize")  # the list of segments breaks off
+        return
     for entry in (*queue.ready, *queue.waiting):
         expect(
             subject.heap.segment_of(entry.object) is not None, f"CFinalize: {entry.object:#x} at {entry.slot:#x} is no object of the heap"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from heaphound.views.to_json import VERSIONS
 from tests.unit import answers, stack_answers
 from tests.unit.cli.run import run
 
@@ -56,7 +57,7 @@ def test_json(case: str, golden: Callable[[str, str], None]) -> None:
     arguments, replies = CASES[case]
     ran = run(*arguments, "--json", replies=replies)
     assert (ran.code, ran.err) == (0, "")
-    assert json.loads(ran.out)["schema"] == f"heaphound/{arguments[0]}/1"
+    assert json.loads(ran.out)["schema"] == f"heaphound/{arguments[0]}/{VERSIONS.get(arguments[0], 1)}"
     golden(f"tests/golden/{case}.json", ran.out)
 
 

@@ -26,8 +26,10 @@ def page(answer: Answer[ExceptionsResult]) -> Iterator[Block]:
     yield from left_out(result.left_out, "exception")
     if result.types:
         yield Table((*numbers("Count"), *names("Type")), [(row.count, row.type) for row in result.types])
-    else:
+    elif answer.coverage.walked_bytes == answer.coverage.heap_bytes and not answer.coverage.gaps:
         yield Line("No exception object is on the heap.")
+    else:
+        yield Line("No thread holds an exception, and none is in the part of the heap that could be read.")
     yield from coverage_blocks(answer.dump, answer.coverage)
 
 
@@ -38,7 +40,8 @@ def _made_in_advance(row: ExceptionRow) -> bool:
 
 def _exception(row: ExceptionRow) -> Iterator[Block]:
     held = "" if not row.threads else f", of thread {', '.join(str(thread) for thread in row.threads)}"
-    yield Line(f"{row.type} {row.address} (HRESULT {row.hresult:#010x}){held}", "strong")
+    code = "" if row.hresult is None else f" (HRESULT {row.hresult:#010x})"
+    yield Line(f"{row.type} {row.address}{code}{held}", "strong")
     if row.message is not None:
         yield Line(f"  {row.message}")
     elif row.message_characters:
