@@ -7,6 +7,8 @@ from heaphound.limits import LIMITS
 from heaphound.runtime.arguments.caller_stack import caller_references
 from heaphound.runtime.arguments.gc_ref_map import INTERIOR, REFERENCE, VARIABLE_ARGUMENTS, decode_map, find_map
 from heaphound.runtime.arguments.hijacked_return import returned_references
+from heaphound.runtime.arguments.protected_values import by_ref_references, value_references
+from heaphound.runtime.arguments.unmanaged_call import unmanaged_call_references
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.runtime import Runtime
@@ -66,6 +68,12 @@ class FrameReferences:
             return self._helper_arguments(frame, frame.transition_block)
         if kind in _CELLS and frame.transition_block:
             return self._by_map(frame, frame.transition_block)
+        if kind == "PInvokeCalliFrame" and frame.transition_block:
+            return self._unmanaged_call(frame, frame.transition_block)
+        if kind == "ProtectValueClassFrame":
+            return value_references(memory, layout, self._locator.methods.types, frame.frame_address)
+        if kind == "ProtectByRefsFrame":
+            return by_ref_references(memory, layout, self._locator.methods.types, frame.frame_address)
         if kind == "HijackFrame":
             return self._returned(frame)
         raise Malformed(f"the arguments that a {kind} protects cannot be told")
@@ -77,6 +85,10 @@ class FrameReferences:
         if not self._layout.has_contract("HijackedReturn"):
             raise Malformed("what a HijackFrame protects is not known of this runtime")
         return returned_references(self._memory, self._layout, self._locator.methods, frame)
+
+    def _unmanaged_call(self, frame: ExplicitFrame, block: int) -> list[Reference]:
+        machine = self._runtime.core.machine
+        return unmanaged_call_references(self._memory, self._layout, self._locator.methods, machine, frame.frame_address, block)
 
     def _arguments(self, method_desc: int, block: int) -> list[Reference]:
         """As of TransitionFrame::PromoteCallerStack: nothing where no method is called yet."""
@@ -156,13 +168,17 @@ def _gc_frames(runtime: Runtime, thread: Thread) -> Iterator[int]:
 
 
 def _chain(runtime: Runtime, frame: int, next_offset: int) -> Iterator[int]:
+    """Most lie further out than the last, but for those that native code made in memory it took off the stack later on."""
+    lower: set[int] = set()
     for _ in range(LIMITS.gc_frames):
         if frame in NO_FRAME:
             return
         yield frame
         following = runtime.memory.pointer(frame + next_offset)
         if following not in NO_FRAME and following <= frame:
-            raise Malformed(f"the chain of GCFrames does not move up at {frame:#x}: the next is {following:#x}")
+            if following in lower:
+                raise Malformed(f"the chain of GCFrames does not move up at {frame:#x}: the next is {following:#x}")
+            lower.add(following)
         frame = following
     raise LimitExceeded(f"more than {LIMITS.gc_frames} GCFrames on one thread")
 

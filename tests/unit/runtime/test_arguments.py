@@ -59,11 +59,16 @@ LARGE = struct((0, ElementType.OBJECT, 8), (8, ElementType.I8, 8), (16, ElementT
 )
 def test_eightbytes(kind: ArgumentKind, classes: tuple[str, ...] | None) -> None:
     assert eightbytes(kind) == classes
-    assert SystemVArguments(0, STACK).needs_return_buffer(kind) == (classes is None)
+    assert SystemVArguments(0, STACK).result_buffer(kind) == (0 if classes is None else None)
 
 
 def test_return_buffers_are_for_structs() -> None:
-    assert not any(SystemVArguments(0, STACK).needs_return_buffer(kind) for kind in (OBJECT, DOUBLE, VOID))
+    assert [SystemVArguments(0, STACK).result_buffer(kind) for kind in (OBJECT, DOUBLE, VOID)] == [None, None, None]
+
+
+def test_a_return_buffer_comes_behind_this() -> None:
+    places = SystemVArguments(0, STACK)
+    assert (places.hidden(), places.result_buffer(LARGE), places.hidden()) == (0, 8, 16)
 
 
 def test_registers_then_the_stack() -> None:

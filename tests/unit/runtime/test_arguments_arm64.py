@@ -36,7 +36,7 @@ def test_what_goes_into_vector_registers(kind: ArgumentKind, count: int) -> None
 
 def test_registers_then_the_stack() -> None:
     places = Arm64Arguments(REGISTERS, STACK)
-    assert not places.needs_return_buffer(LARGE)
+    assert [places.result_buffer(kind) for kind in (LARGE, PAIR, FLOATS, OBJECT)] == [REGISTERS - 8, None, None, None]  # x8
     assert places.hidden() == REGISTERS
     found = [places.place(kind) for kind in (OBJECT, DOUBLE, INTEGER, OBJECT, OBJECT, OBJECT, OBJECT, OBJECT, INTEGER, OBJECT)]
     assert found == [

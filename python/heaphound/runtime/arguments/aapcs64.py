@@ -34,9 +34,10 @@ class Arm64Arguments:
         self._used += 1
         return self._registers + _WORD * (self._used - 1)
 
-    def needs_return_buffer(self, kind: ArgumentKind) -> bool:  # noqa: ARG002
-        """Never: the buffer has a register of its own."""
-        return False
+    def result_buffer(self, kind: ArgumentKind) -> int | None:
+        """The place of x8, which holds the address of a result's buffer and lies before x0; None where the result is in registers."""
+        in_memory = kind.is_struct and kind.size_bytes > _LARGEST_BY_VALUE and not vector_registers(kind)
+        return self._registers - _WORD if in_memory else None
 
     def place(self, kind: ArgumentKind) -> tuple[Piece, ...]:
         """Where the parts of the next argument lie; parts in vector registers, which hold no references, are left out."""

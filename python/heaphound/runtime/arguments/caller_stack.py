@@ -3,11 +3,13 @@
 Source: TransitionFrame::PromoteCallerStack of src/coreclr/vm/frames.cpp, MetaSig::GcScanRoots of siginfo.cpp, v3.1 to v10.0.
 """
 
+from collections.abc import Iterable, Sequence
+
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed, Unreadable
 from heaphound.layouts.schema import Layout
 from heaphound.runtime.arguments.aapcs64 import Arm64Arguments
-from heaphound.runtime.arguments.places import CallingConvention, argument_kind
+from heaphound.runtime.arguments.places import ArgumentKind, CallingConvention, argument_kind
 from heaphound.runtime.arguments.system_v import SystemVArguments
 from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.methods import Method, Methods
@@ -32,33 +34,34 @@ def caller_references(memory: Memory, layout: Layout, methods: Methods, machine:
     if signature.convention == _VARIABLE_ARGUMENTS:
         raise Malformed(f"{method.full_name} takes variable arguments")
     places = calling_convention(layout, machine)
-    found = _Found(memory, block)
+    found = _Found(memory, layout, block)
     if _has_this(method, signature):
         found.add(places.hidden(), interior=_is_value(memory, methods, method, block, layout))
     module, context = methods.module_of(method), methods.arguments_of(method)
     resolve = methods.types.signatures.resolve
-    if places.needs_return_buffer(argument_kind(resolve(signature.returns, module, *context))):
-        places.hidden()
+    kinds = [argument_kind(resolve(node, module, *context)) for node in (signature.returns, *signature.parameters)]
+    found.add_result(places, kinds[0])
     if _takes_instantiation(methods, method, signature, found):
         places.hidden()
-    for node in signature.parameters:
-        kind = argument_kind(resolve(node, module, *context))
-        for piece in places.place(kind):
-            if piece.by_reference:
-                found.add(piece.block_offset, interior=True)
-                continue
-            for leaf in kind.leaves:
-                within = leaf.offset - piece.value_offset
-                if (leaf.is_reference or leaf.is_interior) and 0 <= within < piece.size_bytes:
-                    found.add(piece.block_offset + within, leaf.is_interior)
+    found.add_all(places, kinds[1:])
+    return found.references
+
+
+def signature_references(memory: Memory, layout: Layout, machine: str, kinds: Sequence[ArgumentKind], block: int) -> list[Reference]:
+    """The references of the arguments of a call that has a signature and no method. `kinds`: of its result, then of its parameters."""
+    places = calling_convention(layout, machine)
+    found = _Found(memory, layout, block)
+    found.add_result(places, kinds[0])
+    found.add_all(places, kinds[1:])
     return found.references
 
 
 class _Found:
     """References of one block; null ones are none."""
 
-    def __init__(self, memory: Memory, block: int) -> None:
+    def __init__(self, memory: Memory, layout: Layout, block: int) -> None:
         self._memory = memory
+        self._layout = layout
         self._block = block
         self.references: list[Reference] = []
 
@@ -66,6 +69,24 @@ class _Found:
         value = self._memory.pointer(self._block + offset)
         if value:
             self.references.append(Reference(self._block + offset, value, interior, pinned=False, register=None, offset=None))
+
+    def add_result(self, places: CallingConvention, kind: ArgumentKind) -> None:
+        """The buffer for a result, which may lie in an object: reflection has the box itself filled (RuntimeMethodHandle::InvokeMethod)."""
+        offset = places.result_buffer(kind)
+        if offset is not None:
+            self.add(offset, interior=True)
+
+    def add_all(self, places: CallingConvention, kinds: Iterable[ArgumentKind]) -> None:
+        """The arguments of the signature, in its order."""
+        for kind in kinds:
+            for piece in places.place(kind):
+                if piece.by_reference:
+                    self.add(piece.block_offset, interior=True)
+                    continue
+                for leaf in kind.leaves:
+                    within = leaf.offset - piece.value_offset
+                    if (leaf.is_reference or leaf.is_interior) and 0 <= within < piece.size_bytes:
+                        self.add(piece.block_offset + within, leaf.is_interior)
 
 
 def _has_this(method: Method, signature: MethodSignature) -> bool:

@@ -44,8 +44,8 @@ class CallingConvention(Protocol):
     def hidden(self) -> int:
         """Offset in the TransitionBlock of the next hidden argument."""
 
-    def needs_return_buffer(self, kind: ArgumentKind) -> bool:
-        """Whether the address of a buffer for a result of that type is a hidden argument of its own."""
+    def result_buffer(self, kind: ArgumentKind) -> int | None:
+        """Offset in the TransitionBlock of the address of the buffer for a result of that type; None where it is returned in registers."""
 
     def place(self, kind: ArgumentKind) -> tuple[Piece, ...]:
         """Where the parts of the next argument lie that can hold references."""

@@ -40,9 +40,9 @@ class SystemVArguments:
         self._used += 1
         return self._registers + _WORD * (self._used - 1)
 
-    def needs_return_buffer(self, kind: ArgumentKind) -> bool:
-        """Whether a value of that type is returned through a buffer that the caller passes."""
-        return kind.is_struct and eightbytes(kind) is None
+    def result_buffer(self, kind: ArgumentKind) -> int | None:
+        """The place of the address of a buffer that the caller passes for the result: a hidden argument. None where it needs none."""
+        return self.hidden() if kind.is_struct and eightbytes(kind) is None else None
 
     def place(self, kind: ArgumentKind) -> tuple[Piece, ...]:
         """Where the parts of the next argument lie; parts in floating-point registers, which hold no references, are left out."""

@@ -78,6 +78,7 @@ class _Walk:
         self._interrupted = False
         self._managed_sp = -1
         self._met: int | None = None
+        self._lower: set[int] = set()
 
     def run(self) -> Iterator[Frame | StackEnd]:
         """The frames; every error of the dump becomes the StackEnd."""
@@ -137,7 +138,15 @@ class _Walk:
         return frame
 
     def _advance(self) -> None:
+        """To the next Frame: further out on the stack than managed code, and mostly further out than the last.
+
+        Native code may make one first in memory that it takes off the stack later on, and another then in its own frame: reflection's
+        ProtectValueClassFrame lies below the DebuggerU2MCatchHandlerFrame that it makes after it (RuntimeMethodHandle::InvokeMethod of
+        src/coreclr/vm/reflectioninvocation.cpp of v6.0).
+        """
         following = self._walker.frames.next(self._frame)
         if following not in NO_FRAME and following <= self._frame:
-            raise Malformed(f"the chain of Frames does not move up at {self._frame:#x}: the next is {following:#x}")
+            if following <= self._managed_sp or following in self._lower:
+                raise Malformed(f"the chain of Frames does not move up at {self._frame:#x}: the next is {following:#x}")
+            self._lower.add(following)
         self._frame = following

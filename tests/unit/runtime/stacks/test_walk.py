@@ -121,6 +121,21 @@ def test_marks_are_passed() -> None:
     assert told(toy.walk(toy.frame(STACK + 0x100, "DebuggerU2MCatchHandlerFrame", outer))) == ["DebuggerU2MCatchHandlerFrame"] * 2
 
 
+def test_a_frame_that_lies_below_one_made_later() -> None:
+    """As reflection makes them; the same chain led back to a Frame that was there already, or into managed code's stack, makes no sense."""
+    toy = ToyStack()
+    toy.registers |= {"rip": toy.code("Invoked", 0)}
+    caller_sp = toy.managed(STACK, NATIVE)
+    lower, later, outer = caller_sp + 0x100, caller_sp + 0x300, caller_sp + 0x600
+    toy.frame(later, "DebuggerU2MCatchHandlerFrame", lower)
+    toy.frame(lower, "DebuggerU2MCatchHandlerFrame", outer)
+    toy.frame(outer, "DebuggerU2MCatchHandlerFrame")
+    assert [frame.sp for frame in toy.walk(later)] == [STACK, later, lower, outer]
+    for back in (lower, later, STACK):
+        toy.frame(outer, "DebuggerU2MCatchHandlerFrame", back)
+        assert "does not move up" in toy.walk(later)[-1].reason
+
+
 def test_a_running_handler_and_its_method() -> None:
     toy = ToyStack()
     rbp = STACK + 0x300
