@@ -41,3 +41,20 @@ def test_a_kernel_core_without_any_file_counts_objects(runtime: str) -> None:
     dump, whole = heaphound.open(str(kinds.cores["kernel"])), heaphound.open(str(kinds.cores["full"]))
     assert dump.verify().result == whole.verify().result
     assert dump.analyze().result.verdict == "unclear"
+
+
+@pytest.mark.kernel_core
+@pytest.mark.parametrize("runtime", ["6.0.6", "8.0.4", "10.0.11"])
+@pytest.mark.usefixtures("without_original_paths")
+def test_what_a_kernel_core_without_any_file_answers_is_tried(runtime: str) -> None:
+    """Statics and types are answered with tokens for names, and stacks are not: `info` says either, and no check is said to fail."""
+    dump = heaphound.open(str(make_kinds(zoo(runtime), ("full", "kernel")).cores["kernel"]))
+    answer = dump.info()
+    states = {row.name: row.state for row in answer.result.abilities}
+    assert {name for name, state in states.items() if state == "unavailable"} == {"stacks"}
+    assert {name for name, state in states.items() if state == "partial"} == {"type names", "fields", "statics", "thread statics"}
+    assert not [note for note in answer.coverage.notes if "fail on this dump" in note]
+    for said in (answer, dump.threads(), dump.stack()):
+        (note,) = [note for note in said.coverage.notes if "stacks cannot be followed" in note]
+        assert "libcoreclr.so" in note
+    assert len(dump.statics().result.statics) > 100

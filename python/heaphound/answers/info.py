@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts
-from heaphound.answers.lacking import lacking, other_runtimes
+from heaphound.answers.lacking import lacking, lacking_for_stacks, other_runtimes
 from heaphound.answers.tried import tried
 from heaphound.dump.ranges import resident_ranges
 from heaphound.errors import HeaphoundError
@@ -111,7 +111,7 @@ def _held(session: Session) -> list[Held]:
 
 
 def _notes(session: Session) -> list[str]:
-    notes = [*other_runtimes(session), *lacking(session)]
+    notes = [*other_runtimes(session), *lacking(session), *lacking_for_stacks(session)]
     if session.runtime.descriptor_missing is not None:
         notes.append(
             f"the runtime's contract descriptor is not in the dump ({session.runtime.descriptor_missing}); the layout file serves alone"

@@ -21,6 +21,19 @@ def lacking(session: Session) -> tuple[str, ...]:
     return tuple(found)
 
 
+def lacking_for_stacks(session: Session) -> tuple[str, ...]:
+    """A sentence where the code of the runtime itself is not there: a walk over a stack has to go through it."""
+    module, memory = session.runtime.module, session.core.memory
+    absent = [file for file in session.core.files if file.path == module.path and not memory.readable(file.start, file.end - file.start)]
+    if not absent or session.core.writer.mode == "mini":  # createdump writes what walks need
+        return ()
+    return (
+        f"the code of {module.path} (build-id {module.build_id or 'unknown'}) is neither in the dump nor at that path here: "
+        "stacks cannot be followed through it, nor through the code of assemblies that are lacking too; "
+        "give the directory of the files with --binaries, or the file system of the container with --sysroot",
+    )
+
+
 def _disagreements(session: Session) -> list[str]:
     """A sentence where self-checks find the layout wrong for this dump: then every answer that rests on it may be."""
     failed = [ability for ability in session.runtime.abilities if ability.disagrees]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from heaphound.answers.facts import dump_facts
 from heaphound.answers.frame_rows import FrameRows
+from heaphound.answers.lacking import lacking_for_stacks
 from heaphound.answers.stack_rows import StackRows
 from heaphound.answers.stack_tree import ThreadKey, merge_stacks
 from heaphound.answers.variable_rows import VariableRows
@@ -44,7 +45,7 @@ def stack(
     silent = tuple(row.managed_id for row in found if row not in shown)
     natives = tuple(rows.native_thread(os_id, limit) for os_id in others)
     result = StackResult(shown, without_frames=silent, native_threads=natives)
-    return Answer(dump_facts(session), Coverage(notes=rows.notes), result)
+    return Answer(dump_facts(session), Coverage(notes=(*rows.notes, *lacking_for_stacks(session))), result)
 
 
 def _by_id(threads: list[Thread], wanted: int) -> list[Thread]:
@@ -68,7 +69,7 @@ def _not_there(session: Session, wanted: int, native: bool) -> str:
 def _merged(
     session: Session, rows: StackRows, chosen: list[Thread], others: list[int], limit: int | None, native: bool
 ) -> Answer[StackResult]:
-    notes = list(rows.notes)
+    notes = [*rows.notes, *lacking_for_stacks(session)]
     stacks: dict[ThreadKey, list[str]] = {}
     without: list[int] = []
     for key, walk in _walks(session, chosen, others, native):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts, heap_coverage
+from heaphound.answers.lacking import lacking_for_stacks
 from heaphound.answers.stack_rows import StackRows
 from heaphound.answers.thread_retention import retained_by_stacks
 from heaphound.results.answer import Answer, Coverage
@@ -27,7 +28,8 @@ def threads(session: Session, frames: int | None = MAXIMUM_FRAMES, retained: boo
         held = retained_by_stacks(session)
         found = tuple(replace(row, retained_bytes=held.get(row.os_id)) for row in found)
         return Answer(dump_facts(session), heap_coverage(session, roots=True, notes=rows.notes), ThreadsResult(found, death(session)))
-    return Answer(dump_facts(session), Coverage(notes=rows.notes), ThreadsResult(found, death(session)))
+    notes = (*rows.notes, *lacking_for_stacks(session))
+    return Answer(dump_facts(session), Coverage(notes=notes), ThreadsResult(found, death(session)))
 
 
 def death(session: Session) -> SignalRow | None:

@@ -46,7 +46,9 @@ def _heap_walk(session: Session) -> Tried:
 
 
 def _types(session: Session) -> Tried:
-    """By the types of the methods on the stacks, of which a small dump was meant to hold names."""
+    """By the assemblies with metadata, then by the types of the methods on the stacks: a small dump was meant to hold their names."""
+    if (nameless := _nameless(session)) is not None:
+        return nameless
     methods = [frame.method for frame in _frames(session) if frame.method is not None]
     tables = {method.method_table for method in methods if method.method_table is not None}
     reasons = []
@@ -62,6 +64,15 @@ def _types(session: Session) -> Tried:
     if not reasons:
         return "partial", "those of methods on the stacks, others where their structures happen to be in this file"
     return _share(found, len(tables), "types of methods on the stacks can be read", reasons[0])
+
+
+def _nameless(session: Session) -> Tried | None:
+    """Set where assemblies have no metadata: then tokens stand for the names."""
+    modules = session.module_list.modules
+    nameless = sum(module.metadata is None for module in modules)
+    if not nameless:
+        return None
+    return "partial", f"without names in {nameless} of {len(modules)} assemblies, whose metadata is not in this file: tokens stand for them"
 
 
 def _frames(session: Session) -> list[ManagedFrame]:
@@ -89,8 +100,8 @@ def _stacks(session: Session) -> Tried:
                 frames += 1
                 problem = frame.code.problem if isinstance(frame, ManagedFrame) and frame.code.method is None else None
                 problems += [problem] if problem is not None else []
-    if not frames:
-        return "unavailable", "not in this file: no stack has a managed frame"
+    if not frames or len(problems) >= frames:
+        return "unavailable", f"not in this file: {problems[0] if problems else 'no stack has a managed frame'}"
     note = "the frames are whole; what they hold is in part not in this file"
     return ("partial", f"{len(problems)} of {frames} frames lack something: {problems[0]}") if problems else ("available", note)
 
@@ -118,7 +129,7 @@ def _statics(session: Session, threaded: bool) -> Tried:
     found = sum((static.thread is not None) == threaded for static in read.statics)
     gaps = [gap for gap in read.gaps if (gap.thread is not None) == threaded]
     if not gaps and found:
-        return "available", ""
+        return _nameless(session) or ("available", "")
     return _share(found, found + len(gaps), "parts can be read", gaps[0].reason if gaps else "")
 
 

@@ -96,6 +96,8 @@ def _collectible(subject: CheckSubject) -> Iterator[Type]:
 
 def _has_statics(subject: CheckSubject, owner: Type, on_threads: bool) -> bool:
     """Whether it has statics that can refer to objects; metadata may be lacking for some modules."""
+    if subject.without_files and (owner.module is None or owner.module.metadata is None):
+        return False  # signatures are in the metadata
     if owner.is_generic_definition or not subject.types.method_tables.field_counts(owner.eeclass)[1]:
         return False
     return any(field.is_static and field.is_thread_static == on_threads and field.is_reference for field in owner.own_fields)
