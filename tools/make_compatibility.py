@@ -38,6 +38,7 @@ from tests.dumps.conftest import Opened
 from tests.lab import twin
 from tests.lab.cache import cache_directory
 from tests.lab.cases import GOLDEN_CASES, Case
+from tests.lab.held import Differs, lacking_rows
 from tests.lab.matrix import Cell, cells, scratch_case, written
 from tests.lab.musl import is_musl
 from tests.lab.oracle import golden_dump
@@ -125,8 +126,20 @@ def outcome_beside(whole: heaphound.Dump, part: heaphound.Dump, ability: str) ->
         return f"{ABSENT}: {first_line(error)}"
     if twin.same(ability, whole, found, expected):
         return AGREES_WITH_TWIN
+    if ability in twin.ROWS:
+        return outcome_of_rows(ability, found, expected)
     lacking = without_heap(part) if ability in OF_THE_HEAP else None
     return lacking or without_names(part) or unavailable(part, ability) or f"differs: {first_line(difference(found, expected))}"
+
+
+def outcome_of_rows(ability: str, found: Any, expected: Any) -> str:
+    """What a cell says of rows of which some may be lacking: the others must be the whole dump's."""
+    try:
+        lacking = lacking_rows(found, expected, twin.ROWS[ability])
+    except Differs as error:
+        return f"differs: {first_line(error)}"
+    agreeing = "; the rest agrees with the full dump" if found else ""
+    return AGREES_WITH_TWIN if lacking is None else f"{ABSENT}: {lacking}{agreeing}"
 
 
 # What heaphound calls each ability where it says what a dump lacks.

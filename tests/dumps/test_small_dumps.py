@@ -1,9 +1,12 @@
 """createdump --normal and --triage: threads and stacks are there, the heap is not, and every answer says so."""
 
+from dataclasses import asdict
+
 import pytest
 
 import heaphound
 from heaphound.errors import DumpError, HeaphoundError
+from tests.lab import held
 from tests.lab.dumps import Recipe, zoo
 from tests.lab.kinds import Kind, make_kinds, make_small_crash
 
@@ -53,9 +56,9 @@ def test_threads_are_those_of_the_full_dump(small: tuple[heaphound.Dump, heaphou
 
 
 def frames(dump: heaphound.Dump) -> list[tuple[int, int, str]]:
-    """Instruction and stack pointer and method of every managed frame; a small dump may lack the blobs in which types of arguments are."""
+    """Instruction and stack pointer and method of every managed frame, with the types of its arguments."""
     found = [frame for thread in dump.stack().result.threads for frame in thread.frames if frame.kind == "managed"]
-    return [(frame.ip, frame.sp, (frame.method or "").partition("(")[0]) for frame in found]
+    return [(frame.ip, frame.sp, frame.method or "") for frame in found]
 
 
 def test_stacks_are_those_of_the_full_dump(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
@@ -82,6 +85,16 @@ def test_a_crash_is_told_with_the_exceptions_and_their_stacks(runtime: str) -> N
     assert thrown.inner == rows["System.InvalidOperationException"].address
     assert [frame.method for frame in thrown.frames] == ["Extremes.Program.Throw()", "Extremes.Program.Main(System.String[])"]
     assert [frame.line for frame in thrown.frames] == [185, 38]
+
+
+def test_modules_are_those_of_the_full_dump_and_no_context_is_unnamed_that_has_a_name(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    dump, whole = small
+    found, expected = ({row.module: asdict(row) for row in one.modules().result.modules} for one in small)
+    assert found.keys() == expected.keys()
+    assert dump.modules().coverage.gaps == whole.modules().coverage.gaps == ()
+    lacking = {place for key, row in found.items() for place in held.lacking(row, expected[key])}
+    assert lacking <= {"load_context", "name", "version", "metadata"}  # all but the first of a module that was made in memory
+    assert not [row["load_context"] for row in found.values() if "unnamed" in (row["load_context"] or "")]
 
 
 def test_no_verdict_on_a_heap_that_is_not_there(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:

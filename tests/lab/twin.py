@@ -1,6 +1,5 @@
 """The answers on two dumps of one process, ability by ability: for kinds of dump that the oracle cannot open."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,7 @@ import heaphound
 from heaphound.runtime.gc_memory import read_bookkeeping
 from heaphound.runtime.handles import handle_segments
 from heaphound.runtime.loader_heaps import read_loader_heaps
-from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
+from heaphound.runtime.stacks.frame import Frame, ManagedFrame, StackEnd
 from heaphound.runtime.threads import Thread
 
 ELEMENTS = 20
@@ -70,7 +69,7 @@ def with_frames(dump: heaphound.Dump) -> list[Thread]:
 
 def threads(dump: heaphound.Dump) -> Any:
     """Managed id and GC mode of each living thread, by its OS id."""
-    return {thread.os_id: (thread.managed_id, thread.gc_mode) for thread in dump.session.threads if thread.alive}
+    return {thread.os_id: {"managed_id": thread.managed_id, "gc_mode": thread.gc_mode} for thread in dump.session.threads if thread.alive}
 
 
 def same(ability: str, whole: heaphound.Dump, found: Any, expected: Any) -> bool:
@@ -82,18 +81,38 @@ def same(ability: str, whole: heaphound.Dump, found: Any, expected: Any) -> bool
 
 
 def stacks(dump: heaphound.Dump) -> Any:
-    """Every frame."""
-    return [(thread.os_id, [repr(frame) for frame in dump.session.stacks.walk(thread)]) for thread in with_frames(dump)]
+    """Every frame, by its thread's OS id and its number from the innermost; the end of a walk that could not go on is none."""
+    walker = dump.session.stacks
+    return {
+        (thread.os_id, number): _facts(frame)
+        for thread in with_frames(dump)
+        for number, frame in enumerate(walker.walk(thread))
+        if not isinstance(frame, StackEnd)
+    }
+
+
+def _facts(frame: Frame) -> dict[str, Any]:
+    """All that a frame says, but for registers other than its own two: those of its callers are in its callers."""
+    facts = asdict(frame)
+    for name in ("context", "caller", "resume", "problem"):
+        facts.pop(name, None)
+    return {"ip": frame.ip, "sp": frame.sp, **facts, "kind": type(frame).__name__}
 
 
 def stack_roots(dump: heaphound.Dump) -> Any:
-    """References on stacks, with frame and place."""
-    return Counter(repr(row) for row in dump.roots(kind="stack").result.roots)
+    """References on stacks that are exact, by thread, frame and place."""
+    rows = [asdict(row) for row in dump.roots(kind="stack").result.roots if row.exact]
+    return {tuple(str(row[key]) for key in ("os_id", "address", "register", "offset", "object")) + _frame_key(row): row for row in rows}
+
+
+def _frame_key(row: dict[str, Any]) -> tuple[str, ...]:
+    frame = row["frame"] or {}
+    return (str(frame.get("ip")), str(frame.get("sp")))
 
 
 def modules(dump: heaphound.Dump) -> Any:
-    """Loaded assemblies."""
-    return asdict(dump.modules().result)
+    """Loaded assemblies, by the address of the runtime's structure."""
+    return {row.module: asdict(row) for row in dump.modules().result.modules}
 
 
 def code(dump: heaphound.Dump) -> Any:
@@ -101,7 +120,7 @@ def code(dump: heaphound.Dump) -> Any:
     locate = dump.session.code.locate
     pointers = {frame.ip for thread in with_frames(dump) for frame in dump.session.stacks.walk(thread) if not isinstance(frame, StackEnd)}
     found = {pointer: locate(pointer) for pointer in pointers}
-    return {pointer: (at.start, at.method and at.method.full_name) for pointer, at in found.items() if at is not None}
+    return {pointer: {"start": at.start, "method": at.method and at.method.full_name} for pointer, at in found.items() if at is not None}
 
 
 def memory_map(dump: heaphound.Dump) -> Any:
@@ -111,6 +130,9 @@ def memory_map(dump: heaphound.Dump) -> Any:
     blocks = {block for heap in heaps.heaps for block in heap.blocks}
     return blocks, sorted(handle_segments(session.runtime)), read_bookkeeping(session.runtime, session.gc_heap)
 
+
+ROWS = {"stacks": "frames", "stack roots": "references", "modules": "modules", "code lookup": "places in code"}
+"""Abilities whose answers are rows that a small dump has some of, and what a row is called."""
 
 ABILITIES: dict[str, Answers] = {
     "walk": walk,

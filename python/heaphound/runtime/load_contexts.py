@@ -44,6 +44,8 @@ def load_context_name(values: Values, module: Module) -> str | None:
     kind, name = _type_and_name(values, module.load_context)
     if name is not None:
         return name
+    if module.load_context is not None and kind is None:
+        return f"<load context at {module.load_context:#x}, its name {NOT_CAPTURED[1:]}"
     return f"<unnamed {kind or 'load context'} at {module.load_context or module.binder or 0:#x}>"
 
 
@@ -53,7 +55,7 @@ def _load_context(values: Values, modules: tuple[Module, ...]) -> LoadContext:
     default = first.in_default_context
     if default and name is None:
         name = "Default"  # AssemblyLoadContext.Default.Name, which the object keeps as a constant
-    if first.binder is None and not default:
+    if not default and (first.binder is None or (first.load_context is not None and kind is None)):
         name = NOT_CAPTURED
     collectible = not default and all(module.collectible for module in modules)
     return LoadContext(first.load_context, kind, name, default, collectible, modules)
@@ -65,7 +67,9 @@ def _type_and_name(values: Values, address: int | None) -> tuple[str | None, str
     try:
         found = values.type_of(address)
         view = View.of_object(values, address, found)
-        name = view.pointer("_name") if view.has("_name") else 0
+        if not view.has("_name"):
+            return None, None  # without metadata no field has a name
+        name = view.pointer("_name")
         return found.name, values.strings.text(name) if name else None
     except (Unreadable, Malformed):
         return None, None

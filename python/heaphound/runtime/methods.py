@@ -13,6 +13,7 @@ from heaphound.limits import LIMITS
 from heaphound.runtime.element_types import ElementType
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.modules import Module
+from heaphound.runtime.signature_names import SignatureNames
 from heaphound.runtime.signatures import MethodSignature, method_signature
 from heaphound.runtime.types import Type
 from heaphound.runtime.typesystem import TypeSystem
@@ -287,13 +288,16 @@ class Methods:
         """`(System.Int32, Ns.Other)`; `(?)` where the signature cannot be resolved."""
         if module is None:
             return "(?)"
-        try:
-            decoded = method_signature(signature)
-            resolve = self.types.signatures.resolve
-            names = [resolve(parameter, module, arguments, method_arguments).name for parameter in decoded.parameters]
-        except (Malformed, Unreadable):
-            return "(?)"
-        return "(" + ", ".join(names) + ")"
+        for resolver in (self.types.signatures, SignatureNames(self.types)):
+            try:
+                decoded = method_signature(signature)
+                names = [resolver.resolve(parameter, module, arguments, method_arguments).name for parameter in decoded.parameters]
+            except Malformed:
+                return "(?)"
+            except Unreadable:
+                continue  # a small dump has few of the types
+            return "(" + ", ".join(names) + ")"
+        return "(?)"
 
 
 def _generic(name: str, arguments: Sequence[str]) -> str:
