@@ -2,13 +2,14 @@
 """Write docs/compatibility.md out of real runs: each dump of the lab, read and held against the oracle, ability by ability.
 
     tools/make_compatibility.py list                     the dumps, and which of them have a row
-    tools/make_compatibility.py run [--only REGEX] [--again]    make, read and compare those without a row
+    tools/make_compatibility.py run [--only REGEX] [--again]    make, read and compare those without a row; with --again those too
+                                                         whose row is of other sources than the present
     tools/make_compatibility.py write > docs/compatibility.md   the page, of the rows that there are
 
 Needs what `./dev test` needs, and the oracle. A row's comparison is that of the tests in `tests/dumps`, with the differences that
 `known.py` explains; where the oracle cannot open a kind of dump, it is with the full dump of the same process (`tests/lab/twin.py`). One
-process for each dump, so that a fault in one takes no other along. Rows are kept in the test cache (`compatibility`), each with the sources
-that it was run on; a run that was broken off goes on from there.
+process for each dump, so that a fault in one takes no other along. Rows are kept in the test cache (`compatibility`), each with the commit
+and the sources that it was run on; a run that was broken off goes on from there.
 """
 
 import argparse
@@ -254,6 +255,17 @@ def sources() -> str:
     return digest.hexdigest()[:16]
 
 
+def commit() -> str:
+    """The commit of the repository that is checked out, abbreviated."""
+    return git("rev-parse", "--short=10", "HEAD")
+
+
+def git(*arguments: str) -> str:
+    """What git says of this repository, without the newline."""
+    here = Path(__file__).resolve().parent
+    return subprocess.run(["git", "-C", str(here), *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def place(name: str) -> Path:
     """Where the row of this name is kept."""
     directory = cache_directory() / "compatibility"
@@ -263,8 +275,10 @@ def place(name: str) -> Path:
 
 def run(only: str, again: bool) -> None:
     """Make the rows that are not there yet, each in a process of its own."""
+    present = sources()
     for name in work():
-        if not re.search(only, name) or (place(name).exists() and not again):
+        known = place(name).exists() and not (again and json.loads(place(name).read_text())["sources"] != present)
+        if known or not re.search(only, name):
             continue
         command = [sys.executable, str(Path(__file__).resolve()), "row", name]
         try:
@@ -355,7 +369,7 @@ def main() -> None:
     verbs.add_parser("list")
     runner = verbs.add_parser("run")
     runner.add_argument("--only", default="", metavar="REGEX", help="only rows whose name it is found in")
-    runner.add_argument("--again", action="store_true", help="rows too that are there already")
+    runner.add_argument("--again", action="store_true", help="rows too that were run on other sources")
     verbs.add_parser("row").add_argument("name")
     verbs.add_parser("write")
     arguments = parser.parse_args()
@@ -366,7 +380,7 @@ def main() -> None:
         run(arguments.only, arguments.again)
     elif arguments.verb == "row":
         row = work()[arguments.name]()
-        place(arguments.name).write_text(json.dumps({**row, "sources": sources()}))
+        place(arguments.name).write_text(json.dumps({**row, "sources": sources(), "commit": commit()}))
     else:
         write()
 
