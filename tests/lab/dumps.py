@@ -29,7 +29,8 @@ EMULATED_RECIPE = 2  # the same for those of an emulated machine
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
 SECONDS_TO_READY = 180
-RUN_FROM_BIN31 = {"Zoo": ("3.", "6."), "Leaks": ("3.", "6."), "Asyncs": ("3.",)}  # by runtimes on which the other build does not start
+# by runtimes on which the other build does not start
+RUN_FROM_BIN31 = {"Zoo": ("3.", "6."), "Leaks": ("3.", "6."), "Asyncs": ("3.",), "Services": ("3.",)}
 SETTING_PREFIXES = ("DOTNET", "COMPlus")  # the latter before 6.0
 
 

@@ -47,6 +47,13 @@ PACKAGES = {
     "3.1.2": Package(
         "npm", "dotnet-3.1-linux-x64@3.1.1007", "0a8063ace4bf6217d73a96e5223b8a22941fee35d99682f616b3545ea88c310a", root="package"
     ),
+    "3.1.23": Package(
+        "pip",
+        "dotnetcore2==3.1.23",
+        "5f076ddc39da0c685e7de20ecb91ee81185928918ec86fbeb3bffc55dd867ab5",
+        root="dotnetcore2/bin",
+        platform="manylinux1_x86_64",
+    ),
     "6.0.6": Package("pip", "dotnet-nlp.rule-engine==1.3.2", "ea6206fdd50bfc2e39195a7f15b0e12e04168514165c993c3a83a0b79a173919"),
     "8.0.4": Package(
         "pip",

@@ -54,6 +54,7 @@ def _one(group: list[Finding]) -> Finding:
         return first
     return replace(
         first,
+        title=f"{first.title} ({len(group) - 1} more such)",
         retained_bytes=sum(finding.retained_bytes for finding in group),
         object_count=sum(finding.object_count for finding in group),
         evidence=(*first.evidence, f"{len(group)} places of this shape are counted together; the largest is shown"),

@@ -60,9 +60,24 @@ def item_count(subject: Subject, index: int) -> int | None:
 def _of_program(subject: Subject, held: Held, path: Sequence[int], position: int, count: int) -> Slot | None:
     """The first field of the program's own types on the way back from a collection, up to the next collection."""
     for before in range(position - 1, -1, -1):
-        if item_count(subject, path[before]) is not None or subject.type_of(path[before]).is_array:
+        if subject.type_of(path[before]).is_array or not _is_wrapper(subject, path[before], count):
             return None
         found = _field_before(subject, held, path, before, count)
+        if found is not None and not is_framework(found.type_name):
+            return found
+    return None
+
+
+def _is_wrapper(subject: Subject, index: int, count: int) -> bool:
+    """Whether an object is no collection, or one of .NET that keeps the same items in another (SortedDictionary in its TreeSet)."""
+    items = item_count(subject, index)
+    return items is None or (items == count and is_framework(subject.type_of(index).name))
+
+
+def find_field(subject: Subject, held: Held, path: Sequence[int]) -> Slot | None:
+    """The last field of the program's own types on a path, whatever it leads to (the head of a chain, an array, a stream)."""
+    for position in range(len(path) - 1, -1, -1):
+        found = _field_before(subject, held, path, position, 0)
         if found is not None and not is_framework(found.type_name):
             return found
     return None

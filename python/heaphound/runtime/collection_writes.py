@@ -10,9 +10,9 @@ from heaphound.runtime.subscriptions import source_field
 # fmt: off
 ADDING_NAMES: Final = frozenset((
     "Add", "AddAfter", "AddBefore", "AddFirst", "AddLast", "AddOrUpdate", "AddRange",
-    "Append", "Enqueue", "GetOrAdd", "GetOrCreate", "GetOrCreateAsync", "GetOrCreateValue",
+    "Append", "AppendFormat", "AppendJoin", "AppendLine", "Enqueue", "GetOrAdd", "GetOrCreate", "GetOrCreateAsync", "GetOrCreateValue",
     "GetValue", "GetValueRefOrAddDefault", "Insert", "InsertRange", "Post", "Prepend",
-    "Push", "PushRange", "Set", "TryAdd", "TryEnqueue", "TryWrite", "Write", "WriteAsync", "set_Item",
+    "Push", "PushRange", "Set", "TryAdd", "TryEnqueue", "TryWrite", "Write", "WriteAsync", "WriteByte", "WriteLine", "set_Item",
 ))
 # fmt: on
 _MAXIMUM_GETTER_BYTES: Final = 64  # `return field;` takes up to 20 bytes of IL in a Debug build
@@ -20,7 +20,10 @@ _MAXIMUM_GETTER_BYTES: Final = 64  # `return field;` takes up to 20 bytes of IL 
 
 @dataclass(frozen=True, slots=True)
 class CollectionWrite:
-    """One call that adds to a collection. `through`: accessor by which the code reached the field, "" for the field itself."""
+    """One call that adds to a collection.
+
+    `through`: accessor by which the code reached the field, or property of the collection that was written to; "" for the field itself.
+    """
 
     site: CodeSite
     method: str
@@ -28,7 +31,9 @@ class CollectionWrite:
 
 
 def collection_writes(search: CodeSearch, type_name: str, field_name: str, names: frozenset[str] = ADDING_NAMES) -> list[CollectionWrite]:
-    """Calls of adding methods whose receiver (or first argument) was read from the field, directly or through its plain getters."""
+    """Calls of adding methods whose receiver (or first argument) was read from the field, directly, through its plain getters, or is a
+    property of what the field holds.
+    """
     getters = field_getters(search, type_name, field_name)
     found: list[CollectionWrite] = []
     for module in search.modules:
@@ -49,12 +54,23 @@ def _writes_of_method(
         if operation.opcode not in CALLS or called is None or called.name.rpartition(".")[2] not in names or not operation.arguments:
             continue
         for option in options(operation.arguments[0]):
-            source = value_source(option)
+            source, through = _source_through(option, {field, *getters})
             if source == field or source in getters:
-                through = "" if source == field else f"{source[0]}.{source[1]}"
-                found.append(CollectionWrite(CodeSite(module, rid, operation), called.full_name, through))
+                accessor = "" if source == field else f"{source[0]}.{source[1]}"
+                found.append(CollectionWrite(CodeSite(module, rid, operation), called.full_name, accessor or through))
                 break
     return found
+
+
+def _source_through(value: Value, wanted: set[tuple[str, str]]) -> tuple[tuple[str, str], str]:
+    """(source, property) of a receiver: read from a wanted member, or from a property of what was read (the Writer of a Channel)."""
+    source = value_source(value)
+    if source in wanted or not isinstance(value, CallResult) or len(value.arguments) != 1 or not value.method.name.startswith("get_"):
+        return source, ""
+    for option in options(value.arguments[0]):
+        if value_source(option) in wanted:
+            return value_source(option), value.method.full_name
+    return source, ""
 
 
 def value_source(value: Value) -> tuple[str, str]:

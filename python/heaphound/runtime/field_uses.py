@@ -1,26 +1,35 @@
 """What the loaded code does with the collection in a field besides calling its own methods."""
 
-from heaphound.runtime.calls import CALLS, CodeModule, CodeSearch
+from heaphound.runtime.calls import CALLS, CodeModule, CodeSearch, CodeSite
 from heaphound.runtime.collection_writes import field_getters, value_source
 from heaphound.runtime.framework import is_framework
 from heaphound.runtime.il_flow import MethodFlow, Operation
-from heaphound.runtime.il_values import Value, options
+from heaphound.runtime.il_values import NewArray, NewObject, Value, options
 
 _CONSTRUCTORS = (".ctor", ".cctor")
 _STORES = ("stfld", "stsfld", "stelem")
 
 
-def is_filled_once(search: CodeSearch, type_name: str, field_name: str) -> bool:
-    """Whether the field is assigned in constructors only and its value never leaves the code that reads it.
+def whole_assignments(search: CodeSearch, type_name: str, field_name: str) -> list[CodeSite]:
+    """The stores into a field whose value never leaves the code that reads it; empty where it may, and where no code assigns it.
 
-    Then nothing can add to the collection but calls on the field itself (`collection_writes`). False where the value is returned (but by
-    a plain getter, whose callers are looked at too), stored elsewhere or passed on, and where no code assigns it.
+    Then nothing can add to the collection but calls on the field itself (`collection_writes`) and these stores. The value leaves where it
+    is returned (but by a plain getter, whose callers are looked at too), stored elsewhere or passed on. Outside of constructors a store
+    counts as whole only if it stores a new object, so that what is stored was not made out of what the field held.
     """
     stores = search.stores(type_name, field_name)
-    if not stores or any(site.module.metadata.method_name(site.method_rid) not in _CONSTRUCTORS for site in stores):
-        return False
+    if any(not _is_constructor(site) and not _is_new(site) for site in stores):
+        return []
     getters = field_getters(search, type_name, field_name)
-    return not any(_leaves(module, (type_name, field_name), getters) for module in search.modules)
+    return [] if any(_leaves(module, (type_name, field_name), getters) for module in search.modules) else stores
+
+
+def _is_constructor(site: CodeSite) -> bool:
+    return site.module.metadata.method_name(site.method_rid) in _CONSTRUCTORS
+
+
+def _is_new(site: CodeSite) -> bool:
+    return all(isinstance(option, NewObject | NewArray) for option in options(site.operation.arguments[-1]))
 
 
 def _leaves(module: CodeModule, field: tuple[str, str], getters: set[tuple[str, str]]) -> bool:

@@ -48,7 +48,7 @@ def test_leaks_come_first_then_bytes_weighted_with_confidence() -> None:
 def test_findings_of_one_fingerprint_are_one() -> None:
     small, large = finding(retained_bytes=1, title="small"), finding(retained_bytes=9, title="large")
     (one,) = diagnose(NO_SUBJECT, (rule(small, large),)).findings
-    assert (one.title, one.retained_bytes, one.object_count) == ("large", 10, 20)
+    assert (one.title, one.retained_bytes, one.object_count) == ("large (1 more such)", 10, 20)
     assert "2 places" in one.evidence[-1]
 
 

@@ -1,53 +1,73 @@
 """One owner that holds a large share of the heap in a collection that only grows.
 
 What it finds
-    The biggest owners of the dominator tree, followed down to the collection (or chain of objects) in which their bytes pile up.
+    The biggest owners of the dominator tree, followed down to the collection (or chain of objects) in which their bytes pile up; and
+    objects that several collections hold together.
 Why it is a leak
     What a long-lived collection holds cannot be collected. If the code adds to it and never removes, it grows until the process is killed.
 Evidence
     The heap: retained bytes, their share, how many of which type. The code: what adds to the field, and whether anything removes from it.
-    A collection that constructors fill and no code adds to is a note, whatever its size.
+    A collection that is assigned as a whole and no code adds to is a note, whatever its size, and so is one that the code keeps at a size:
+    it removes entries in every method that adds some, or is a pool that takes an entry or makes a new one.
 What it cannot see
     Whether the size is intended (a cache that was sized so); two dumps of the same process tell. Hence the bounded confidence.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from heaphound.address import Address
-from heaphound.diagnose.accumulation import MOST_OF, Accumulation, accumulations
+from heaphound.diagnose.accumulation import MOST_OF, Accumulation, accumulations, program_type
+from heaphound.diagnose.collection_code import CollectionCode
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
+from heaphound.diagnose.gathering import Gathering, gatherings, shared_groups
 from heaphound.diagnose.holding import Held, finding_root, held_by, root_words
-from heaphound.diagnose.slot import Slot, find_slot, item_count, reference_path
+from heaphound.diagnose.slot import Slot, find_field, find_slot, item_count, reference_path
 from heaphound.diagnose.subject import Subject
-from heaphound.diagnose.subscribing_code import file_name, place
-from heaphound.results.analyze import CodeSite, Finding, Holder, Severity
-from heaphound.runtime.collection_writes import CollectionWrite, collection_writes
-from heaphound.runtime.field_uses import is_filled_once
+from heaphound.results.analyze import Finding, Holder, Severity
 
 ID = "growing-collection"
 MINIMUM_BYTES = 1 << 20
 MINIMUM_SHARE = 0.1
 MINIMUM_COUNT = 1000
+FEW_COUNT = 100  # enough where they are half of the heap
+FEW_BYTES = 8 << 20  # of less than that few objects, or one, are no news
 LEAK_SHARE = 0.2
 HALF = 0.5  # what holds half of the heap is the answer, whatever the code does to it
-SITES_LISTED = 5
-# fmt: off
-REMOVING_NAMES = frozenset((
-    "Remove", "RemoveAt", "RemoveAll", "RemoveRange", "RemoveFirst", "RemoveLast", "RemoveWhere", "TryRemove", "Clear", "Dequeue",
-    "TryDequeue", "Pop", "TryPop", "TryTake", "Take", "TryRead", "ReadAsync", "ReadAllAsync", "Evict", "Compact",
-))
-# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """What piles up, in which fields (none known: an array or a chain), and the way there."""
+
+    kind: int
+    count: int
+    retained_bytes: int
+    slots: tuple[Slot, ...]
+    held: Held
+    path: tuple[int, ...]
+    shared: bool
+    """Whether the fields are only some of what keeps it alive."""
 
 
 def find(subject: Subject) -> Iterator[Finding]:
-    """A finding for each owner whose bytes pile up in many objects of one type."""
+    """A finding for each owner, or set of owners, whose bytes pile up in many objects of one type, or in few large ones."""
     minimum = max(MINIMUM_BYTES, int(MINIMUM_SHARE * subject.heap_bytes))
     for found in accumulations(subject, minimum):
-        if found.piled_count >= MINIMUM_COUNT and not _is_invocation_list(subject, found):
-            yield _finding(subject, found)
+        if _is_much(subject, found.piled_count, found.retained_bytes) and not _is_invocation_list(subject, found):
+            yield _finding(subject, _pile(subject, found))
+    for group in shared_groups(subject, minimum):
+        if len(group.indices) >= FEW_COUNT and _is_much(subject, len(group.indices), group.retained_bytes):
+            kind, count = program_type(subject, group.method_table, len(group.indices), group.indices)
+            together = gatherings(subject, group.indices.tolist())
+            if together:
+                yield _finding(subject, _together(kind, count, group.retained_bytes, together))
+
+
+def _is_much(subject: Subject, count: int, retained_bytes: int) -> bool:
+    half = retained_bytes >= HALF * subject.heap_bytes
+    return count >= (FEW_COUNT if half else MINIMUM_COUNT) or (half and retained_bytes >= FEW_BYTES)
 
 
 def _is_invocation_list(subject: Subject, found: Accumulation) -> bool:
@@ -56,56 +76,22 @@ def _is_invocation_list(subject: Subject, found: Accumulation) -> bool:
     return subject.types.type(found.piled_method_table).is_delegate and not in_collection
 
 
-@dataclass(frozen=True)
-class Code:
-    """What the loaded code does to the collection in a field; nothing where no field is known."""
-
-    subject: Subject
-    slot: Slot | None
-
-    @cached_property
-    def adds(self) -> list[CollectionWrite]:
-        """Calls that add to it."""
-        return [] if self.slot is None else collection_writes(self.subject.search, self.slot.definition, self.slot.field)
-
-    @cached_property
-    def removes(self) -> list[CollectionWrite]:
-        """Calls that remove from it."""
-        return [] if self.slot is None else collection_writes(self.subject.search, self.slot.definition, self.slot.field, REMOVING_NAMES)
-
-    @cached_property
-    def filled_once(self) -> bool:
-        """Whether it is made in a constructor, nothing adds to it, and no other code gets hold of it: it cannot grow."""
-        return self.slot is not None and not self.adds and is_filled_once(self.subject.search, self.slot.definition, self.slot.field)
-
-
-def _finding(subject: Subject, found: Accumulation) -> Finding:
+def _pile(subject: Subject, found: Accumulation) -> Pile:
     held = held_by(subject, found.chain[0])
-    path = [*held.path[:-1], *reference_path(subject, found.chain)]
+    path = (*held.path[:-1], *reference_path(subject, found.chain))
     slot = find_slot(subject, held, path)
-    code = Code(subject, slot)
-    retained = _retained(subject, slot, found)
-    share = retained / subject.heap_bytes
-    where = f"{slot.type_name}.{slot.field}" if slot is not None else subject.type_of(found.chain[0]).name
+    if slot is None and not subject.type_of(found.chain[-1]).is_array:
+        inside = gatherings(subject, subject.graph.owned(found.chain[-1], FEW_COUNT), found.chain[-1])
+        if inside:
+            return _together(found.piled_method_table, found.piled_count, found.retained_bytes, inside)
+    slot = slot or find_field(subject, held, path)
     count = max(0 if slot is None else slot.count, found.piled_count)
-    return Finding(
-        rule=ID,
-        title=f"{where} holds {count:,} {found.piled_type}: {share:.0%} of the heap",
-        severity=_severity(share, code),
-        confidence=_confidence(share, code, held),
-        retained_bytes=retained,
-        object_count=count,
-        fingerprint=fingerprint(ID, [where, found.piled_type]),
-        type=found.piled_type,
-        method_table=Address(found.piled_method_table),
-        holder=_holder(subject, slot, path),
-        root=finding_root(subject.threads, held.root),
-        path=subject.steps(path),
-        code=tuple(_code(code.adds)),
-        advice=_advice(where, slot is not None, code),
-        evidence=tuple(_evidence(retained, count, share, code)),
-        caveats=tuple(_caveats(held)),
-    )
+    retained = _retained(subject, slot, found)
+    return Pile(found.piled_method_table, count, retained, () if slot is None else (slot,), held, path, False)
+
+
+def _together(kind: int, count: int, retained_bytes: int, found: Sequence[Gathering]) -> Pile:
+    return Pile(kind, count, retained_bytes, tuple(one.slot for one in found), found[0].held, found[0].held.path, True)
 
 
 def _retained(subject: Subject, slot: Slot | None, found: Accumulation) -> int:
@@ -114,60 +100,78 @@ def _retained(subject: Subject, slot: Slot | None, found: Accumulation) -> int:
     return alone if alone >= MOST_OF * found.retained_bytes else found.retained_bytes
 
 
-def _holder(subject: Subject, slot: Slot | None, path: Sequence[int]) -> Holder:
-    if slot is None:
-        return Holder(subject.type_of(path[-1]).name, None, Address(subject.address_of(path[-1])))
-    return Holder(slot.type_name, slot.field, None if slot.owner_index is None else Address(subject.address_of(slot.owner_index)))
+def _finding(subject: Subject, pile: Pile) -> Finding:
+    code = CollectionCode(subject, pile.slots, subject.types.type(pile.kind))
+    share = pile.retained_bytes / subject.heap_bytes
+    kind = subject.types.type(pile.kind).name
+    where = _where(subject, pile)
+    holds = "hold together" if len(pile.slots) > 1 else "holds"
+    return Finding(
+        rule=ID,
+        title=f"{where} {holds} {pile.count:,} {kind}: {share:.0%} of the heap",
+        severity=_severity(share, pile, code),
+        confidence=_confidence(share, code, pile.held),
+        retained_bytes=pile.retained_bytes,
+        object_count=pile.count,
+        fingerprint=fingerprint(ID, [where, kind]),
+        type=kind,
+        method_table=Address(pile.kind),
+        holder=_holder(subject, pile),
+        root=finding_root(subject.threads, pile.held.root),
+        path=subject.steps(pile.path),
+        code=tuple(code.sites()),
+        advice=_advice(where, pile, code),
+        evidence=tuple(_evidence(pile, share, code)),
+        caveats=tuple(_caveats(pile.held)),
+    )
 
 
-def _severity(share: float, code: Code) -> Severity:
-    if code.filled_once:
+def _where(subject: Subject, pile: Pile) -> str:
+    if pile.slots:
+        return ", ".join(f"{slot.type_name}.{slot.field}" for slot in pile.slots)
+    return subject.type_of(pile.path[0]).name if pile.path else "what is not known"
+
+
+def _holder(subject: Subject, pile: Pile) -> Holder:
+    if not pile.slots:
+        return Holder(subject.type_of(pile.path[-1]).name, None, Address(subject.address_of(pile.path[-1])))
+    first = pile.slots[0]
+    fields = [slot.field if slot.type_name == first.type_name else f"{slot.type_name}.{slot.field}" for slot in pile.slots]
+    return Holder(first.type_name, ", ".join(fields), None if first.owner_index is None else Address(subject.address_of(first.owner_index)))
+
+
+def _severity(share: float, pile: Pile, code: CollectionCode) -> Severity:
+    if code.is_bounded or (pile.count < FEW_COUNT and not code.only_grows):
         return "note"
-    grows = bool(code.adds) and not code.removes
-    if share >= HALF or (share >= LEAK_SHARE and grows):
+    if share >= HALF or (share >= LEAK_SHARE and code.only_grows):
         return "leak"
     return "waste" if share >= LEAK_SHARE or code.adds else "note"
 
 
-def _confidence(share: float, code: Code, held: Held) -> float:
-    sure = 0.4 + 0.2 * min(1.0, share / 0.5) + (0.2 if code.adds and not code.removes else 0.0)
-    sure -= 0.2 if code.removes or code.filled_once else 0.0
+def _confidence(share: float, code: CollectionCode, held: Held) -> float:
+    sure = 0.4 + 0.2 * min(1.0, share / 0.5) + (0.2 if code.only_grows else 0.0)
+    sure -= 0.2 if code.removes or code.is_bounded else 0.0
     return round(sure + (0.05 if held.root is not None and held.root.exact else 0.0), 2)
 
 
-def _code(adds: Sequence[CollectionWrite]) -> Iterator[CodeSite]:
-    for write in adds[:SITES_LISTED]:
-        location = write.site.location
-        yield CodeSite(
-            role="adds",
-            method=str(write.site.written_method),
-            declaring_type=write.site.written_method.declaring_type,
-            module=write.site.module.name,
-            file=None if location is None else file_name(location.file),
-            line=None if location is None else location.start_line,
-            il_offset=write.site.il_offset,
-            evidence=f"calls {write.method} on the field" + (f" through {write.through}" if write.through else ""),
-        )
-
-
-def _advice(where: str, is_field: bool, code: Code) -> str:
-    if not is_field:
+def _advice(where: str, pile: Pile, code: CollectionCode) -> str:
+    if not pile.slots:
         return "find out with `heaphound path` why these objects are still referred to, and let go of them"
-    if code.filled_once:
+    if code.evictions or code.takes_or_makes:
+        return f"nothing, if {where} is meant to hold this much; else lower its limit"
+    if code.assigned_whole:
         return f"nothing, if {where} is meant to hold this much: it is filled once and does not grow"
+    if not code.adds and pile.count < FEW_COUNT:
+        return f"nothing, if {where} is meant to hold this much; else let go of it when it is no longer needed"
     bound = "check that what removes from it keeps up" if code.removes else "remove what is no longer needed"
     return f"bound {where}: {bound}, or give it a size limit or expiry"
 
 
-def _evidence(retained: int, count: int, share: float, code: Code) -> Iterator[str]:
-    yield f"it alone keeps {retained:,} bytes alive, {share:.0%} of all objects; {count:,} items"
-    if code.removes:
-        for write in code.removes[:2]:
-            yield f"{write.site.written_method} removes from it ({place(write.site)})"
-    elif code.adds:
-        yield "no code of the loaded assemblies removes from it"
-    elif code.filled_once:
-        yield "it is assigned in a constructor, and no code of the loaded assemblies adds to it or hands it on"
+def _evidence(pile: Pile, share: float, code: CollectionCode) -> Iterator[str]:
+    items = f"{pile.count:,} items" if pile.count > 1 else "one item"
+    alone = "together with others it keeps" if pile.shared else "it alone keeps"
+    yield f"{alone} {pile.retained_bytes:,} bytes alive, {share:.0%} of all objects; {items}"
+    yield from code.evidence()
 
 
 def _caveats(held: Held) -> Iterator[str]:

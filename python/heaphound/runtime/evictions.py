@@ -1,0 +1,69 @@
+"""Code that keeps a collection at a size: makes room where it adds, or takes something out instead of making it."""
+
+from collections.abc import Sequence
+
+from heaphound.runtime.calls import CALLS, CodeSite
+from heaphound.runtime.collection_writes import CollectionWrite
+from heaphound.runtime.il_values import Argument, FieldValue, Literal, Local, Value, options
+
+_STATE_MACHINE = "MoveNext"
+
+
+def evicting_methods(adds: Sequence[CollectionWrite], removes: Sequence[CollectionWrite]) -> list[CollectionWrite]:
+    """For each method that adds, a removal in the same method; empty unless every method that adds has one.
+
+    Not counted are: removals under the key that is added (the entry is replaced), those in handlers of exceptions or `finally` and those of
+    async methods and iterators, where the removal may wait for something that never comes.
+    """
+    found: dict[tuple[str, int], CollectionWrite] = {}
+    for removal in removes:
+        beside = [add for add in adds if _place(add.site) == _place(removal.site)]
+        if beside and not _is_deferred(removal.site) and not any(_same_key(add.site, removal.site) for add in beside):
+            found.setdefault(_place(removal.site), removal)
+    return list(found.values()) if found and all(_place(add.site) in found for add in adds) else []
+
+
+def makes_another(removal: CodeSite, type_name: str | None) -> bool:
+    """Whether the method that takes something out also makes one of that type (None: an array), or asks a Func for one."""
+    flow = removal.module.flow(removal.method_rid)
+    for operation in flow.operations if flow is not None else ():
+        made = operation.member
+        if operation.opcode == "newarr" and type_name is None:
+            return True
+        if operation.opcode == "newobj" and made is not None and made.declaring_type == type_name:
+            return True
+        if operation.opcode in CALLS and made is not None and made.name == "Invoke" and made.declaring_type.startswith("System.Func`"):
+            return True
+    return False
+
+
+def _place(site: CodeSite) -> tuple[str, int]:
+    return site.module.name, site.method_rid
+
+
+def _is_deferred(site: CodeSite) -> bool:
+    body = site.module.bodies[site.method_rid]
+    handled = any(clause.handler_start <= site.il_offset < clause.handler_end for clause in body.clauses)
+    return handled or site.module.metadata.method_name(site.method_rid) == _STATE_MACHINE
+
+
+def _same_key(add: CodeSite, removal: CodeSite) -> bool:
+    """Whether both calls have an argument behind the receiver that is the same value; where nothing is known of it, they may."""
+    return any(one is other or _equal(one, other) for one in _keys(add) for other in _keys(removal))
+
+
+def _keys(site: CodeSite) -> list[Value]:
+    return [option for argument in site.operation.arguments[1:2] for option in options(argument)]
+
+
+def _equal(one: Value, other: Value) -> bool:
+    match one, other:
+        case Argument(number), Argument(again):
+            return number == again
+        case Local(slot), Local(again):
+            return slot == again
+        case Literal(content), Literal(again):
+            return content == again
+        case FieldValue(read, _), FieldValue(again, _):
+            return read.full_name == again.full_name
+    return False

@@ -1,0 +1,73 @@
+"""Services that leak, and some that only look so: who holds what piles up, by which code, and what is no leak."""
+
+from collections.abc import Callable
+
+import pytest
+
+import heaphound
+from heaphound.results.analyze import AnalyzeResult, Finding
+from tests.lab.dumps import PROGRAMS, LabDump, Recipe
+
+COUNT = 20_000
+SOURCE = (PROGRAMS / "Services" / "Program.cs").read_text().splitlines()
+DumpFactory = Callable[[Recipe], LabDump]
+
+
+def analyzed(scenario: str, runtime: str, dump_factory: DumpFactory, count: int = COUNT, release: bool = False) -> AnalyzeResult:
+    recipe = Recipe("Services", runtime, (scenario, str(count)), release=release)
+    return heaphound.open(dump_factory(recipe).path, symbols=[recipe.assembly.parent]).analyze().result
+
+
+def line_with(text: str) -> int:
+    (line,) = [number for number, content in enumerate(SOURCE, 1) if text in content]
+    return line
+
+
+def lines(finding: Finding) -> list[int | None]:
+    return [site.line for site in finding.code]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runtime", "holder", "field", "piles_up", "adds"),
+    [
+        ("channel", "10.0.11", "Services.OrderPipeline", "channel", "Services.Order", "channel.Writer.TryWrite"),
+        ("sorted", "9.0.11", "Services.Lists", "timeline", "Services.Quote", "timeline.Add"),
+        ("pipeline", "8.0.4", "Services.Pipeline", "handler", "Services.Pipeline+<>c__DisplayClass1_0", "handler = x => next(x)"),
+        ("async-local", "6.0.6", "Services.Heartbeats", "timers", "System.Threading.TimerQueueTimer", "timers.Add"),
+        ("array", "3.1.2", "Services.Lists", "array", "Services.Quote", "Array.Resize"),
+        ("immutable", "3.1.23", "Services.Lists", "snapshot", "Services.Quote", "snapshot = snapshot.SetItem"),
+    ],
+)
+def test_the_field_of_the_program_that_holds_what_piles_up(
+    scenario: str, runtime: str, holder: str, field: str, piles_up: str, adds: str, dump_factory: DumpFactory
+) -> None:
+    """A property of it is written to, a wrapper of .NET, a chain, two holders, an array made longer, a collection that is replaced."""
+    result = analyzed(scenario, runtime, dump_factory, 5000 if scenario == "array" else COUNT, release=scenario == "channel")
+    first = next(finding for finding in result.findings if finding.rule == "growing-collection")
+    assert (result.verdict, first.holder.type, first.holder.field, first.type) == ("leak", holder, field, piles_up)
+    assert lines(first) == [line_with(adds)]
+    assert first.object_count >= (4999 if scenario == "array" else COUNT - 1)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runtime", "field", "words"),
+    [
+        ("steady-cache", "9.0.11", "map", "makes room where it adds"),
+        ("loaded-once", "6.0.6", "byId", "assigned as a whole by Services.Countries.Load"),
+        ("pool", "8.0.4", "pool", "takes from it or makes a new one"),
+    ],
+)
+def test_what_the_code_keeps_at_a_size_is_no_leak(scenario: str, runtime: str, field: str, words: str, dump_factory: DumpFactory) -> None:
+    """All of them hold 99 % of the heap."""
+    result = analyzed(scenario, runtime, dump_factory, 5000 if scenario == "pool" else COUNT)
+    first = result.findings[0]
+    assert (result.verdict, first.severity, first.holder.field) == ("no-leak", "note", field)
+    assert any(words in sentence for sentence in first.evidence)
+
+
+def test_one_stream_that_grows_is_a_leak_and_large_arrays_are_not(dump_factory: DumpFactory) -> None:
+    stream = analyzed("memory-stream", "6.0.6", dump_factory, 60_000).findings[0]
+    assert (stream.severity, stream.holder.field, stream.object_count) == ("leak", "stream", 1)
+    assert lines(stream) == [line_with("stream.Write(b")]
+    model = analyzed("model", "9.0.11", dump_factory)
+    assert (model.verdict, model.findings[0].severity, model.findings[0].holder.field) == ("no-leak", "note", "weights")
