@@ -27,10 +27,19 @@ class TypeLayout:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """A rule among numbers that does not hold: the numbers that may be the wrong one (`Thread.Id`, `size of X`, `constant X`), and why."""
+
+    names: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Layout:
     """What is known of one CoreCLR's structures. Names are those of the runtime's own contract descriptor where it has them, else C++'s.
 
     `version` is the layout's major.minor. `globals` holds addresses of the runtime's global variables in this dump (not their values).
+    `broken` are numbers that contradict others of the layout, each with the sentence: asking for one raises LayoutError.
     """
 
     version: str
@@ -40,14 +49,15 @@ class Layout:
     handle_kinds: tuple[str, ...]
     globals: Mapping[str, int] = field(default_factory=dict)
     global_origins: Mapping[str, Origin] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     def offset(self, type_name: str, field_name: str) -> int:
         """Byte offset of a field; LayoutError if this runtime's layout has no such field."""
         return self._field(type_name, field_name).offset
 
     def origin(self, type_name: str, field_name: str) -> Origin:
-        """Where the offset comes from; LayoutError if there is none."""
-        return self._field(type_name, field_name).origin
+        """Where the offset comes from, also of one that is refused; LayoutError if there is none."""
+        return self._known_field(type_name, field_name).origin
 
     def has(self, type_name: str, field_name: str | None = None) -> bool:
         """Whether the type (and the field, when named) is in the layout."""
@@ -59,12 +69,14 @@ class Layout:
         known = self.types.get(type_name)
         if known is None or known.size_bytes is None:
             raise LayoutError(f"the layout of .NET {self.version} has no size of {type_name}")
+        self._refuse_broken(f"size of {type_name}")
         return known.size_bytes
 
     def constant(self, name: str) -> int:
         """A literal (flag mask, count, index); LayoutError if absent."""
         if name not in self.constants:
             raise LayoutError(f"the layout of .NET {self.version} has no constant {name}")
+        self._refuse_broken(f"constant {name}")
         return self.constants[name]
 
     def has_constant(self, name: str) -> bool:
@@ -110,10 +122,19 @@ class Layout:
         return self.with_types({type_name: TypeLayout({field_name: Field(offset, None, "found by search")})})
 
     def _field(self, type_name: str, field_name: str) -> Field:
+        found = self._known_field(type_name, field_name)
+        self._refuse_broken(f"{type_name}.{field_name}")
+        return found
+
+    def _known_field(self, type_name: str, field_name: str) -> Field:
         known = self.types.get(type_name)
         if known is None or field_name not in known.fields:
             raise LayoutError(f"the layout of .NET {self.version} has no {type_name}.{field_name}")
         return known.fields[field_name]
+
+    def _refuse_broken(self, name: str) -> None:
+        if self.broken and name in self.broken:
+            raise LayoutError(f"self-check of the layout: {self.broken[name]}")
 
 
 def merge_types(below: Mapping[str, TypeLayout], above: Mapping[str, TypeLayout]) -> dict[str, TypeLayout]:

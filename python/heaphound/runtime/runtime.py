@@ -9,6 +9,7 @@ from heaphound.dump.memory import Memory
 from heaphound.errors import HeaphoundError, LayoutError, Malformed, RuntimeNotFound, Unreadable, UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor, read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
+from heaphound.layouts.number_rules import with_broken_numbers
 from heaphound.layouts.schema import Layout
 from heaphound.runtime.dac_table_search import find_dac_table, searchable
 from heaphound.runtime.entry_checks import check_free_object, check_string
@@ -99,6 +100,7 @@ def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime
     """A found CoreCLR read by one layout file, with the dump's own descriptor on top where it has one. Raises as `find_runtime`."""
     layout, dac_table = _bind_globals(core, source, found)
     layout, descriptor, missing = _bind_descriptor(core.memory, layout, found, source)
+    layout = with_broken_numbers(layout)
     try:
         gc = find_gc_variables(core.memory, layout, dac_table)
         if descriptor is not None:

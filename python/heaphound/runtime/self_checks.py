@@ -37,7 +37,7 @@ from heaphound.runtime.module_checks import (
     check_images,
     check_references,
 )
-from heaphound.runtime.number_checks import check_bits, check_packing, check_places
+from heaphound.runtime.number_checks import check_numbers
 from heaphound.runtime.runtime import Ability, Runtime
 from heaphound.runtime.stack_checks import check_protected, check_stacks
 from heaphound.runtime.structure_checks import (
@@ -78,9 +78,7 @@ class Check:
 
 
 CHECKS = [
-    Check("layout", "bits", (("FieldDesc", "DWord1"),), check_bits),
-    Check("layout", "packing", (("TableSegment", "Values"),), check_packing),
-    Check("layout", "places", (("Thread", "Id"),), check_places),
+    Check("layout", "numbers", (("Thread", "Id"), ("TableSegment", "Values"), ("FieldDesc", "DWord1")), check_numbers),
     Check("heap walk", "objects", (("MethodTable", "MTFlags"), ("MethodTable", "ParentMethodTable")), check_objects),
     Check("heap walk", "segments", (("HeapSegment", "Mem"), ("GcDacVars", "GenerationTable")), check_segments),
     Check("heap walk", "state of the GC", (("GcDacVars", "StructuresInvalidCount"),), check_gc_state),

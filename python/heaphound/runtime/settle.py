@@ -13,6 +13,7 @@ from time import monotonic
 from heaphound.dump.core import Core
 from heaphound.errors import HeaphoundError
 from heaphound.layouts.load import LayoutFile
+from heaphound.layouts.number_rules import with_broken_numbers
 from heaphound.layouts.numbers import number_of, recording, with_numbers
 from heaphound.layouts.open_numbers import OpenNumbers, Value
 from heaphound.runtime.check_subject import CheckSubject
@@ -119,7 +120,7 @@ def _try(core: Core, found: FoundRuntime, source: LayoutFile, check: Check | Non
             runtime = bind_runtime(core, found, recorded)
         else:
             globals_, origins = like.layout.globals, like.layout.global_origins
-            runtime = replace(like, layout=replace(recorded.layout, globals=globals_, global_origins=origins))
+            runtime = replace(like, layout=with_broken_numbers(replace(recorded.layout, globals=globals_, global_origins=origins)))
     except HeaphoundError:
         return _Outcome(False, asked if check is None else {})
     if check is None:

@@ -266,10 +266,19 @@ def check_handles(subject: CheckSubject) -> None:
     handles = subject.handles
     expect(not handles.gaps, f"HandleTable: {handles.gaps[0].reason} at {handles.gaps[0].address:#x}" if handles.gaps else "")
     expect(bool(handles.of_kind("Strong").any()), "HandleTable: there is no strong handle, and every process has some")
+    _check_handle_map(subject)
     held = np.concatenate([handles.objects[~handles.of_kind("WeakInteriorPointer")], handles.dependent_pairs()[1]])
     outside = _outside(held, subject.heap.object_ranges())
     expect(outside == 0, f"HandleTable: {outside} of {len(held)} handles hold what is no object of the heap")
     _check_thread_handles(subject, handles)
+
+
+def _check_handle_map(subject: CheckSubject) -> None:
+    """The first map says itself how many buckets it has (HandleTableMap::dwMaxIndex, src/coreclr/gc/objecthandle.h)."""
+    layout = subject.layout
+    first = subject.pointer(subject.runtime.gc.address, "GcDacVars", "HandleTableMap")
+    held, known = subject.memory.u32(first + layout.offset("HandleTableMap", "MaxIndex")), layout.constant("HandleTable.BucketsPerMap")
+    expect(held == known, f"HandleTable.BucketsPerMap: {known}, the first map has {held}")
 
 
 def _check_thread_handles(subject: CheckSubject, handles: HandleTable) -> None:

@@ -45,9 +45,11 @@ FRAME_TYPES = (
 
 
 def frame_types(layout: Layout) -> dict[int, str]:
-    """First word of a Frame to the name of its class, for all that this runtime has."""
+    """First word of a Frame to the name of its class, for all that this runtime has; not those whose mark contradicts another."""
     found: dict[int, str] = {}
     for name in FRAME_TYPES:
+        if {f"constant {name}Identifier", f"constant VTableIndex.{name}"} & layout.broken.keys():
+            continue  # the address of a vtable is as right as the place in the table that it was found by
         if layout.has_constant(f"{name}Identifier"):
             found[layout.constant(f"{name}Identifier")] = name
         elif layout.has_global(f"{name}VTable"):
