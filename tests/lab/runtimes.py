@@ -107,6 +107,8 @@ SINCE_NET_6 = tuple(version for version in VERSIONS if int(version.partition("."
 LAUNCHER_FROM, LAUNCHER_FROM_ARM64 = "8.0.4", "3.1.2-arm64"
 
 MANAGED = re.compile(r"^(System(\..*)?|Microsoft\.(CSharp|VisualBasic(\.Core)?|Win32\..*)|mscorlib|netstandard|WindowsBase)\.dll$")
+# Of the framework, and published as packages too: a self-contained program that asks for a later patch of one has that file in its place.
+REPLACED = ("System.Diagnostics.DiagnosticSource.dll", "System.Formats.Asn1.dll", "System.Text.Json.dll", "System.Threading.Channels.dll")
 NATIVE = re.compile(r"^(lib(System\..*|coreclr.*|clr.*|mscordac.*|mscordbi.*|hostpolicy|dbgshim)\.so|createdump)$")
 
 
@@ -239,11 +241,11 @@ def _assemble(flat: Path, version: str, runtime_identifier: str, launcher: Path,
 
 
 def _files_of_runtime_pack(flat: Path) -> set[str]:
-    """File names that the program's own deps.json counts to the runtime; empty when no deps.json lies there."""
+    """File names that the program's own deps.json counts to the runtime, or replaces there; empty when no deps.json lies there."""
     names: set[str] = set()
     for deps in flat.glob("*.deps.json"):
         for target in json.loads(deps.read_text()).get("targets", {}).values():
             for library, parts in target.items():
                 if re.match(r"(runtimepack\.)?Microsoft\.NETCore\.App\.Runtime\.", library):
                     names |= {Path(file).name for kind in ("runtime", "native") for file in parts.get(kind, {})}
-    return names
+    return {*names, *REPLACED} if names else names
