@@ -206,22 +206,23 @@ def facts_of(dump: heaphound.Dump) -> list[str]:
 
 def row_of(cell: Cell) -> dict[str, Any]:
     """One row. The dump is opened as a user opens it."""
-    with written(cell) as (core, twin_core), tempfile.TemporaryDirectory() as nothing:
-        dump = heaphound.open(str(core), system_roots=[] if cell.files else [nothing])
-        if twin_core is None:
-            opened = Opened(scratch_case(cell, core), dump)
+    with written(cell) as files, tempfile.TemporaryDirectory(dir="/var/tmp") as nothing:
+        unpacked = files.core.parent / "unpacked"  # of a compressed one
+        dump = heaphound.open(str(files.core), cache_directory=unpacked, system_roots=[] if cell.files else [nothing])
+        if files.twin is None:
+            opened = Opened(scratch_case(cell, files.plain), dump)
             told = {name: outcome(opened, comparisons) for name, comparisons in ABILITIES.items()}
         else:
-            whole = heaphound.open(str(twin_core))
+            whole = heaphound.open(str(files.twin))
             told = {name: outcome_beside(whole, dump, name) for name in twin.ABILITIES}
         version, collector, machine = facts_of(dump)
-    program = " ".join([cell.recipe.program, *cell.recipe.arguments])
+    program = " ".join([cell.recipe.program, *cell.recipe.arguments]) + (", self-contained" if cell.recipe.self_contained else "")
     kind = {"full": "createdump full", "withheap": "createdump withheap", "normal": "createdump normal", "triage": "createdump triage"}
     return {
         "runtime": version,
         "program": program,
         "collector": collector + (f", {cell.told}" if cell.told else ""),
-        "kind": kind.get(cell.kind, cell.kind) + ("" if cell.files else ", without files"),
+        "kind": ", ".join(part for part in (kind.get(cell.kind, cell.kind), "" if cell.files else "without files", cell.form) if part),
         "machine": machine,
         "libc": "musl" if is_musl(cell.recipe.runtime) else "glibc",
         "told": told,

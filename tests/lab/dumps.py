@@ -23,6 +23,7 @@ from tests.lab.gdb_remote import GdbRemote
 from tests.lab.musl import install_starter, is_musl, musl_environment
 from tests.lab.redis import redis_server
 from tests.lab.runtimes import FRAMEWORK, PACKAGES, LabError, is_arm64, product_version, runtime_root
+from tests.lab.self_contained import make_self_contained
 
 RECIPE = 1  # raise it when the way dumps are made changes
 EMULATED_RECIPE = 2  # the same for those of an emulated machine
@@ -47,6 +48,8 @@ class Recipe:
     """Run the build with optimisations instead of the one without."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of the runtime (`TieredCompilation` and so on) with their values; they reach it through the environment."""
+    self_contained: bool = False
+    """With the runtime in the program's own folder, and a launcher of its own."""
 
     @property
     def assembly(self) -> Path:
@@ -58,7 +61,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """16 hexadecimal digits over everything that shapes the dump; options at their defaults leave it as it was before they came."""
-        told = {name: value for name, value in asdict(self).items() if value or name not in ("release", "settings")}
+        told = {name: value for name, value in asdict(self).items() if value or name not in ("release", "settings", "self_contained")}
         recipe = [RECIPE, EMULATED_RECIPE] if is_arm64(self.runtime) else [RECIPE]
         digest = hashlib.sha256(json.dumps([*recipe, told, PACKAGES[self.runtime].sha256]).encode())
         for file in _files_of(self.assembly):
@@ -68,7 +71,8 @@ class Recipe:
     @property
     def name(self) -> str:
         """A readable file name, unique by the key."""
-        marks = [*(["server"] if self.server_gc else []), *(["release"] if self.release else [])]
+        told = {"server": self.server_gc, "release": self.release, "self-contained": self.self_contained}
+        marks = [mark for mark, is_so in told.items() if is_so]
         return "-".join([self.program.lower(), self.runtime, self.mode, *marks, self.key])
 
 
@@ -150,6 +154,8 @@ def _record_emulated(recipe: Recipe, core: Path, command: list[str], environment
 
 def start_command(recipe: Recipe, assembly: Path, root: Path) -> list[str]:
     """What starts the installed `assembly` on the runtime in `root`; the program's arguments follow it."""
+    if recipe.self_contained:
+        return [str(make_self_contained(recipe.runtime, assembly))]
     return [str(install_starter(recipe.runtime, assembly))] if is_musl(recipe.runtime) else [str(root / "dotnet"), str(assembly)]
 
 

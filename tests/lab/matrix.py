@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.dumps.known import SWEEP
 from tests.lab.cases import Case
 from tests.lab.dumps import REDIS, Recipe, leaks, record_dump, redis_leak, zoo
+from tests.lab.forms import FORMS
 from tests.lab.kinds import compiled_program, write_compiled, write_kinds
 from tests.lab.musl import is_musl
 from tests.lab.oracle import HOST_RUNTIME, Row, run_oracle
@@ -41,6 +42,7 @@ SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "conserving memory": (("GCConserveMemory", "9"),),
     "hard limit of 200 MB": (("GCHeapHardLimit", "C800000"),),
     "no tiered compilation": (("TieredCompilation", "0"),),
+    "generation 0 of 1 MB": (("GCgen0size", "100000"),),
 }
 SEGMENTS = (("GCName", "libclrgc.so"),)  # from 7.0 on the default collector has regions; this one has segments
 HAS_OTHER_COLLECTOR = ("8.0.4", "9.0.11", "10.0.11")  # whose package has the file
@@ -59,21 +61,36 @@ ADAPTING = (("GCDynamicAdaptationMode", "1"), ("GCHeapCount", "0"))  # DATAS, fr
 @dataclass(frozen=True)
 class Cell:
     """One dump. `kind`: how it is written: "full" and "withheap" by createdump, held against the oracle; the others of `tests.lab.kinds`,
-    held against a full dump of the same process. `told`: what the collector was told, in words; `files`: whether the mapped files are here.
+    held against a full dump of the same process. `told`: what the collector was told, in words; `files`: whether the mapped files are here;
+    `form`: one of `tests.lab.forms`, what was done to the file afterwards.
     """
 
     recipe: Recipe
     kind: str = "full"
     told: str = ""
     files: bool = True
+    form: str = ""
 
     @property
     def name(self) -> str:
         """Unique among the cells, fit for a file."""
         recipe = self.recipe
         arguments = [argument for argument in recipe.arguments if argument != REDIS]
-        parts = [recipe.program.lower(), recipe.runtime, *arguments, "server" if recipe.server_gc else "", self.kind, self.told]
-        return "-".join(part.replace(" ", "_") for part in [*parts, "" if self.files else "without files"] if part)
+        marks = ["server" if recipe.server_gc else "", "self-contained" if recipe.self_contained else ""]
+        parts = [recipe.program.lower(), recipe.runtime, *arguments, *marks, self.kind, self.told]
+        return "-".join(part.replace(" ", "_") for part in [*parts, "" if self.files else "without files", self.form] if part)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one cell. `core` is what heaphound is given; `plain` what the oracle opens, the same but for the form of the file.
+
+    `twin` is a full dump of the same process, where the oracle cannot open the core.
+    """
+
+    core: Path
+    plain: Path
+    twin: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,14 +113,14 @@ def scratch_case(cell: Cell, core: Path) -> ScratchCase:
 
 
 @contextmanager
-def written(cell: Cell) -> Iterator[tuple[Path, Path | None]]:
-    """The cell's core, and the full dump of the same process where the oracle cannot open the core; both are gone afterwards."""
+def written(cell: Cell) -> Iterator[Written]:
+    """The cell's core, and the full dump of the same process where the oracle cannot open the core; all are gone afterwards."""
     recipe, root = cell.recipe, runtime_root(cell.recipe.runtime)
     with tempfile.TemporaryDirectory(prefix="heaphound-matrix-", dir="/var/tmp") as temporary:
         home = Path(temporary)
         if cell.kind in ("full", "withheap"):
             record_dump(recipe, home / "core", home / "app", root)
-            yield home / "core", None
+            yield Written(_formed(cell, home / "core"), home / "core")
             return
         (home / "work").mkdir()
         if cell.kind == SINGLE_FILE:
@@ -112,11 +129,15 @@ def written(cell: Cell) -> Iterator[tuple[Path, Path | None]]:
                 raise LabError("the single-file program is not on this machine")
             scenario, count = recipe.arguments
             write_compiled(compressed, scenario, int(count), {"gcore": home / "core", "kernel": home / "whole.core"}, home, 0x7F)
-            yield home / "core", home / "whole.core"
+            yield Written(home / "core", home / "core", home / "whole.core")
             return
         kind, _, mask = cell.kind.partition(" ")
         write_kinds(recipe, {"full": home / "full.core", kind: home / "core"}, home, int(mask or "0x33", 16))
-        yield home / "core", home / "full.core"
+        yield Written(_formed(cell, home / "core"), home / "core", home / "full.core")
+
+
+def _formed(cell: Cell, core: Path) -> Path:
+    return FORMS[cell.form](core) if cell.form else core
 
 
 def cells() -> Iterator[Cell]:
@@ -162,3 +183,8 @@ def _kinds() -> Iterator[Cell]:
         yield Cell(zoo(runtime), "kernel 0x33", files=False)
         yield Cell(zoo(runtime), "normal")
         yield Cell(zoo(runtime), "triage")
+    for runtime in ("3.1.2", "6.0.6", "8.0.4", "9.0.11", "10.0.11"):
+        yield Cell(Recipe("Zoo", runtime, self_contained=True))
+    for runtime in ("8.0.4", "10.0.11"):
+        yield Cell(zoo(runtime), form="offsets past 4 GB")
+        yield Cell(zoo(runtime), "kernel 0x33", form="compressed with zstd")
