@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heaphound.dump.registers import Machine
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
+from heaphound.layouts.load import layout_file
 from heaphound.runtime.arguments import hijacked_return
 from heaphound.runtime.arguments.gc_ref_map import decode_map, find_map
 from heaphound.runtime.arguments.hijacked_return import returned_references
@@ -150,29 +152,46 @@ BY_REFERENCE = ArgumentKind("System.Object&", ElementType.BY_REFERENCE, 8, (Leaf
 TWO = struct((0, ElementType.OBJECT, 8), (8, ElementType.STRING, 8))
 
 
+FLOATS_BEFORE = struct((0, ElementType.R8, 8), (8, ElementType.R8, 8))
+FURTHER_IN = 0x90  # of the stack of the method that returned: arm64 saves its return address anywhere in it
+
+
 @pytest.mark.parametrize(
-    ("kind", "registers"),
+    ("machine", "kind", "registers"),
     [
-        (TEXT, [(0, False)]),
-        (BY_REFERENCE, [(0, True)]),
-        (INTEGER, []),
-        (VOID, []),
-        (TWO, [(0, False), (1, False)]),
-        (PAIR, [(0, False)]),
-        (MIXED, [(0, False)]),
-        (LARGE, []),
+        *[
+            (machine, kind, registers)
+            for machine in ("x64", "arm64")
+            for kind, registers in [
+                (TEXT, [(0, False)]),
+                (BY_REFERENCE, [(0, True)]),
+                (INTEGER, []),
+                (VOID, []),
+                (TWO, [(0, False), (1, False)]),
+                (PAIR, [(0, False)]),
+                (FLOATS_BEFORE, []),
+                (LARGE, []),
+            ]
+        ],
+        ("x64", MIXED, [(0, False)]),  # the double before the reference is in a register of its own
+        ("arm64", MIXED, [(1, False)]),
     ],
 )
-def test_registers_of_a_diverted_return(monkeypatch: pytest.MonkeyPatch, kind: ArgumentKind, registers: list[tuple[int, bool]]) -> None:
-    """The thread's fields are found by what they hold; a struct with a double first has its reference in the first general register."""
+def test_registers_of_a_diverted_return(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, kind: ArgumentKind, registers: list[tuple[int, bool]]
+) -> None:
+    """The thread's fields are found by what they hold."""
     toy = ToyProcess("9.0")
-    ip, slot, method_desc = 0x7F00_0000_1234, 0x7FFC_0000_1000, 0x7F00_0000_5000
-    returned = toy.words(0x5000, 0x6008, *[0] * 8)
-    thread = toy.words(*[7] * 30, ip, slot, method_desc, *[0] * 8)
+    toy.layout = layout_file("9.0.0", machine, None).layout
+    ip, sp, method_desc = 0x7F00_0000_1234, 0x7FFC_0000_1008, 0x7F00_0000_5000
+    place = sp - 8 if machine == "x64" else sp - FURTHER_IN
+    values = toy.layout.offset("HijackArgs", "ReturnValue")
+    arguments = toy.words(*[0] * (values // 8), 0x5000, 0x6008, *[0] * 8)
+    thread = toy.words(*[7] * 30, ip, place, method_desc, *[0] * 8)
     frame = toy.allocate(48)
     toy.put(frame + toy.layout.offset("HijackFrame", "Thread"), thread)
-    toy.put(frame + toy.layout.offset("HijackFrame", "HijackArgsPtr"), returned)
-    hijack = ExplicitFrame(frame, "HijackFrame", ip, RegisterContext.at("x64", ip, slot + 8, {}, {}))
+    toy.put(frame + toy.layout.offset("HijackFrame", "HijackArgsPtr"), arguments)
+    hijack = ExplicitFrame(frame, "HijackFrame", ip, RegisterContext.at(machine, ip, sp, {}, {}))
     asked: list[int] = []
     signature = SimpleNamespace(returns=kind)
     methods = SimpleNamespace(
@@ -184,9 +203,23 @@ def test_registers_of_a_diverted_return(monkeypatch: pytest.MonkeyPatch, kind: A
     )
     monkeypatch.setattr(hijacked_return, "argument_kind", lambda resolved: resolved)
     runtime = toy.runtime()
-    found = returned_references(runtime.memory, runtime.layout, cast(Methods, methods), hijack)
+    found = returned_references(runtime.memory, toy.layout, cast(Methods, methods), hijack)
     assert asked == [method_desc]
-    assert [(one.address, one.interior) for one in found] == [(returned + 8 * register, interior) for register, interior in registers]
+    assert [(one.address, one.interior) for one in found] == [(arguments + values + 8 * at, interior) for at, interior in registers]
+
+
+@pytest.mark.parametrize("machine", ["x64", "arm64"])
+@pytest.mark.parametrize("place", [0x1000_0000, 4])
+def test_a_thread_that_remembers_a_return_elsewhere(machine: Machine, place: int) -> None:
+    """What lies above the stack that goes on, or is no place for a return address, is not this Frame's."""
+    toy = ToyProcess("9.0")
+    ip, sp = 0x7F00_0000_1234, 0x7FFC_0000_1008
+    frame = toy.allocate(48)
+    toy.put(frame + toy.layout.offset("HijackFrame", "Thread"), toy.words(*[7] * 30, ip, sp - 8 + place, 0x5000))
+    hijack = ExplicitFrame(frame, "HijackFrame", ip, RegisterContext.at(machine, ip, sp, {}, {}))
+    runtime = toy.runtime()
+    with pytest.raises(Malformed, match="does not know"):
+        returned_references(runtime.memory, runtime.layout, cast(Methods, SimpleNamespace(method=int)), hijack)
 
 
 def test_a_thread_that_does_not_know_whose_return_was_diverted() -> None:
