@@ -64,7 +64,7 @@ class Recipe:
         told = {name: value for name, value in asdict(self).items() if value or name not in ("release", "settings", "self_contained")}
         recipe = [RECIPE, EMULATED_RECIPE] if is_arm64(self.runtime) else [RECIPE]
         digest = hashlib.sha256(json.dumps([*recipe, told, PACKAGES[self.runtime].sha256]).encode())
-        for file in _files_of(self.assembly):
+        for file in files_of(self.assembly):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()[:16]
 
@@ -170,7 +170,7 @@ def start_environment(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _files_of(assembly: Path) -> list[Path]:
+def files_of(assembly: Path) -> list[Path]:
     """The program's files; libraries that lie beside its Debug build only come from there."""
     directories = (assembly.parent.with_name("bin"), assembly.parent)
     files = {file.name: file for directory in directories for file in directory.iterdir() if file.suffix in (".dll", ".pdb")}
@@ -180,8 +180,15 @@ def _files_of(assembly: Path) -> list[Path]:
 def _install(recipe: Recipe, app: Path) -> Path:
     """Copy the compiled program with a runtimeconfig.json for exactly this runtime; returns the program's dll."""
     app.mkdir(parents=True, exist_ok=True)
-    for file in _files_of(recipe.assembly):
+    for file in files_of(recipe.assembly):
         shutil.copy(file, app)
+    installed = app / recipe.assembly.name
+    installed.with_suffix(".runtimeconfig.json").write_text(runtime_configuration(recipe))
+    return installed
+
+
+def runtime_configuration(recipe: Recipe) -> str:
+    """The text of the program's runtimeconfig.json, which names exactly this runtime."""
     properties: dict[str, bool | int] = {"System.Globalization.Invariant": True, "System.GC.Server": recipe.server_gc}
     # Without this a second heap count would follow the number of processors and dumps would differ from machine to machine.
     if recipe.server_gc:
@@ -191,9 +198,7 @@ def _install(recipe: Recipe, app: Path) -> Path:
         "rollForward": "Disable",
         "configProperties": properties,
     }
-    installed = app / recipe.assembly.name
-    installed.with_suffix(".runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
-    return installed
+    return json.dumps({"runtimeOptions": options})
 
 
 def _server_for(recipe: Recipe) -> AbstractContextManager[str]:

@@ -47,6 +47,10 @@ class Agreement:
     """Roots of the oracle in frames that cannot be decoded, which the word by word scan of the frame found."""
     untold_roots: int = 0
     """Roots of ours in registers that the oracle cannot tell (`tests/lab/helper_states.py`)."""
+    untold_arguments: int = 0
+    """Roots of ours in arguments that the oracle cannot tell (`tests/lab/untold_arguments.py`)."""
+    misplaced_roots: int = 0
+    """Roots of either side that differ because the oracle read a frame by native code's registers (`tests/lab/misplaced_roots.py`)."""
     unwound_helpers: int = 0
     """HelperMethodFrames that the runtime had unwound itself before the dump."""
     agreed_helpers: int = 0
@@ -68,6 +72,8 @@ class Agreement:
         self.conservative += other.conservative
         self.scanned_roots += other.scanned_roots
         self.untold_roots += other.untold_roots
+        self.untold_arguments += other.untold_arguments
+        self.misplaced_roots += other.misplaced_roots
         self.unwound_helpers += other.unwound_helpers
         self.agreed_helpers += other.agreed_helpers
         self.wavering += other.wavering
@@ -84,6 +90,8 @@ class Agreement:
             "agreed_roots": self.agreed_roots,
             "scanned_roots": self.scanned_roots,
             "untold_roots": self.untold_roots,
+            "untold_arguments": self.untold_arguments,
+            "misplaced_roots": self.misplaced_roots,
             "unwound_helpers": self.unwound_helpers,
             "agreed_helpers": self.agreed_helpers,
             "wavering": self.wavering,
@@ -107,5 +115,6 @@ class Agreement:
         figures = f"{self.threads} threads, frames {self.agreed_frames}/{self.frames}, roots {self.agreed_roots}/{self.roots}"
         rest = f"{sum(self.conservative.values())} frames scanned with {self.scanned_roots} roots"
         where = ", ".join(f"{count} {name}" for name, count in self.stopped.most_common())
-        left = f"{self.untold_roots} in registers that the oracle cannot tell, {self.wavering} wavering, {len(self.left_out)} left out"
+        untold = f"{self.untold_roots} in registers and {self.untold_arguments} in arguments that the oracle cannot tell"
+        left = f"{untold}, {self.misplaced_roots} that it misplaces, {self.wavering} wavering, {len(self.left_out)} left out"
         return f"{figures}, {rest}, {left}; {len(self.methods)} methods; stopped in {where}"

@@ -11,9 +11,11 @@ import heaphound
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.session import Session
 from tests.lab.helper_states import untold_registers, unwound_again
+from tests.lab.misplaced_roots import explained, misplaced_frames
 from tests.lab.oracle import Row, run_oracle
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement, StackDifference
+from tests.lab.untold_arguments import frames_with_structs
 
 Key = tuple[Any, ...]
 ATTEMPTS = 5
@@ -52,16 +54,22 @@ def compare_stacks(core: Path) -> Agreement:
                 best[os_id] = compared
         if not any(differences for _, _, differences in best.values()):
             break
-    for roots, agreed, differences in (best[os_id] for os_id in sorted(best) if os_id not in without | ended):
-        found.roots += roots
-        found.agreed_roots += agreed
-        for difference in differences:
-            if difference.side == "oracle's" and difference.slot in scanned:
-                found.scanned_roots += 1
-            elif difference.side == "ours" and (difference.os_id, difference.sp, difference.slot) in untold:
-                found.untold_roots += 1
-            else:
-                found.differences.append(replace(difference, dispatching=difference.os_id in throwing))
+    told = [best[os_id] for os_id in sorted(best) if os_id not in without | ended]
+    found.roots += sum(roots for roots, _, _ in told)
+    found.agreed_roots += sum(agreed for _, agreed, _ in told)
+    left = [difference for _, _, differences in told for difference in differences]
+    misplaced, with_structs = explained(session, misplaced_frames(session), left), frames_with_structs(session) if left else set()
+    for difference in left:
+        if difference.side == "oracle's" and difference.slot in scanned:
+            found.scanned_roots += 1
+        elif difference.side == "ours" and (difference.os_id, difference.sp, difference.slot) in untold:
+            found.untold_roots += 1
+        elif difference.side == "ours" and (difference.os_id, difference.sp) in with_structs:
+            found.untold_arguments += 1
+        elif difference in misplaced:
+            found.misplaced_roots += 1
+        else:
+            found.differences.append(replace(difference, dispatching=difference.os_id in throwing))
     return found
 
 

@@ -1,0 +1,97 @@
+"""Programs that run in the arm64 machine (`tests.lab.machine_arm64`), and their dumps."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.dumps import PROGRAMS, REDIS, Recipe, files_of, runtime_configuration, start_environment
+from tests.lab.machine_arm64 import Machine
+from tests.lab.runtimes import FRAMEWORK, LabError, product_version, runtime_root
+
+SECONDS_TO_READY = 400
+SECONDS_TO_DUMP = 300
+_REDIS = "127.0.0.1:6379"
+
+
+def files_of_programs(runtimes: tuple[str, ...]) -> dict[Path, str]:
+    """What a machine needs to run the programs: the runtimes, where they lie here too, as the oracle looks there, and the builds."""
+    builds = {build: f"/programs/{build.relative_to(PROGRAMS)}" for build in PROGRAMS.glob("*/bin*")}
+    return {**{runtime_root(runtime): str(runtime_root(runtime)) for runtime in runtimes}, **builds}
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process in the machine; what it told of itself."""
+
+    machine: Machine
+    recipe: Recipe
+    process_id: int
+    facts: dict[str, Any]
+
+    def dump(self, path: Path, mode: str = "full") -> None:
+        """createdump's core. Raises LabError."""
+        createdump = runtime_root(self.recipe.runtime) / "shared" / FRAMEWORK / product_version(self.recipe.runtime) / "createdump"
+        command = f"{createdump} --{mode} -f /tmp/core {self.process_id}"
+        self.machine.run(f"{command} > /tmp/dumped 2>&1 || {{ cat /tmp/dumped; tail -c 800 /tmp/errors; exit 1; }}", SECONDS_TO_DUMP)
+        self.machine.take("/tmp/core", path)
+        self.machine.run("rm -f /tmp/core")
+
+    def processor_ticks(self) -> int:
+        """How long it has worked; raises LabError where it has ended."""
+        user, system = self.machine.run(f"sed 's/.*) //' /proc/{self.process_id}/stat").split()[11:13]
+        return int(user) + int(system)
+
+    def crash(self, path: Path, coredump_filter: int = 0x33) -> None:
+        """The kernel's core; the process has ended afterwards. SYS is a signal that the runtime has no use for. Raises LabError."""
+        self.machine.run(
+            f"echo /tmp/core > /proc/sys/kernel/core_pattern; echo 0 > /proc/sys/kernel/core_uses_pid; "
+            f"echo {coredump_filter:#x} > /proc/{self.process_id}/coredump_filter; kill -SYS {self.process_id}; "
+            f"while [ -e /proc/{self.process_id}/maps ]; do sleep 0.2; done",
+            SECONDS_TO_DUMP,
+        )
+        self.machine.take("/tmp/core", path)
+        self.machine.run("rm -f /tmp/core")
+
+
+@contextmanager
+def started(machine: Machine, recipe: Recipe) -> Iterator[Process]:
+    """Run a program until it says that it is ready; it is killed at the end. Raises LabError."""
+    files = " ".join(f"/programs/{file.relative_to(PROGRAMS)}" for file in files_of(recipe.assembly))
+    configuration = recipe.assembly.with_suffix(".runtimeconfig.json").name
+    machine.run(f"rm -rf /tmp/app; mkdir /tmp/app; cp {files} /tmp/app; echo '{runtime_configuration(recipe)}' > /tmp/app/{configuration}")
+    arguments = " ".join(_REDIS if argument == REDIS else argument for argument in recipe.arguments)
+    if REDIS in recipe.arguments:
+        machine.run("pidof redis-server || redis-server --port 6379 --save '' --appendonly no --daemonize yes --dir / && sleep 2")
+    root = runtime_root(recipe.runtime)
+    environment = {"LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **start_environment(recipe)}
+    told = " ".join(f"{name}={value}" for name, value in environment.items())
+    command = f"env -i {told} {root}/dotnet /tmp/app/{recipe.assembly.name} {arguments}"
+    process_id = int(machine.run(f"cd /; rm -f /tmp/said; ulimit -c unlimited; {command} > /tmp/said 2> /tmp/errors & echo $!"))
+    try:
+        yield Process(machine, recipe, process_id, _wait_until_ready(machine, process_id))
+    finally:
+        machine.run(f"kill -9 {process_id}; while [ -e /proc/{process_id}/maps ]; do sleep 0.2; done; rm -rf /tmp/core; true")
+
+
+def _wait_until_ready(machine: Machine, process_id: int) -> dict[str, Any]:
+    script = (
+        f"while ! grep -q ^READY /tmp/said && [ -e /proc/{process_id}/maps ]; do sleep 0.3; done; cat /tmp/said; tail -c 800 /tmp/errors"
+    )
+    said = machine.run(script, SECONDS_TO_READY)
+    if not any(line.startswith("READY") for line in said.splitlines()):
+        raise LabError(f"a program in the arm64 machine ended before it was ready: {said[-800:]}")
+    facts = [line for line in said.splitlines() if line.startswith("FACTS ")]
+    found: dict[str, Any] = json.loads(facts[0].removeprefix("FACTS ")) if facts else {}
+    return found
+
+
+def record_in_machine(machine: Machine, recipe: Recipe, core: Path, seconds: float = 3.0) -> dict[str, Any]:
+    """Run a program, dump it that long after it is ready, end it; returns its facts. Raises LabError."""
+    with started(machine, recipe) as process:
+        time.sleep(seconds)
+        process.dump(core)
+        return process.facts
