@@ -19,7 +19,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,9 @@ import heaphound
 from heaphound.errors import HeaphoundError
 from heaphound.layouts.load import ARCHITECTURES, layout_file, supported_versions
 
+HERE = Path(__file__).resolve().parent
 SECONDS_FOR_A_DUMP = 1200
+FAR = 1 << 30  # changes between sources of which no commit is known
 AGREES, AGREES_WITH_TWIN, ABSENT = "agrees", "agrees with the full dump", "not in this dump"
 Comparison = Callable[[Opened], None]
 
@@ -263,8 +267,7 @@ def commit() -> str:
 
 def git(*arguments: str) -> str:
     """What git says of this repository, without the newline."""
-    here = Path(__file__).resolve().parent
-    return subprocess.run(["git", "-C", str(here), *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(["git", "-C", str(HERE), *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def place(name: str) -> Path:
@@ -324,42 +327,114 @@ def layouts() -> str:
 
 def write() -> None:
     """The page."""
-    found, present = list(rows()), sources()
+    found = list(rows())
     missing = [name for name in work() if not place(name).exists()]
-    older = sum(row["sources"] != present for _, row in found)
     columns = ["runtime", "program", "collector", "kind of dump", "machine", "libc", *ABILITIES]
-    print(HEAD)
-    print(f"{len(found)} dumps were run" + (f", {older} of them with earlier sources" if older else "") + ".")
-    if missing:
-        print(f"Not run: {len(missing)} more that the tool lists.")
-    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    notes = Notes()
+    lines = []
     for name, row in found:
         facts = [row[key] for key in ("runtime", "program", "collector", "kind", "machine", "libc")]
         told = [row["told"].get(ability, "not built") for ability in ABILITIES]
-        print("| " + " | ".join([*facts, *(explained(name, said) for said in told)]) + " |")
+        lines.append("| " + " | ".join([*facts, *(notes.entry(name, said) for said in told)]) + " |")
+    print(HEAD)
+    print(f"{len(found)} dumps were run. {notes.in_one_sentence()}\n\n{of_which_sources(row for _, row in found)}")
+    for name in missing:
+        print(f"- Not run: {name}{': ' + NOT_RUN[name] if name in NOT_RUN else ''}")
+    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    print("\n".join(lines))
+    print(notes.text())
     print(f"\n## Layout files\n\n{ABOUT_FILES}\n\n{layouts()}")
 
 
-def explained(name: str, said: str) -> str:
-    """The entry, with the reason in place of the first difference where one is known for the whole row."""
-    reason = next((reason for pattern, reason in REASONS.items() if re.search(pattern, name)), None)
-    return f"differs: {reason}" if reason is not None and said.startswith("differs") else said
+def of_which_sources(found: Iterable[dict[str, Any]]) -> str:
+    """On which sources the rows were run, the newest first, and how often `python/` and `src/` have changed since."""
+    present = sources()
+    counts = Counter(None if row["sources"] == present else row.get("commit", "") for row in found)
+    by_distance: dict[tuple[int, str], int] = {}
+    for commit, count in counts.items():
+        changes, words = changes_since(commit), "on the sources that this page belongs to"
+        if changes:
+            words = f"on those of commit {commit}, {changes} changes of `python/` and `src/` before" if changes < FAR else "on earlier ones"
+        by_distance[changes, words] = by_distance.get((changes, words), 0) + count
+    return "Of these " + "; ".join(f"{count} {words}" for (_, words), count in sorted(by_distance.items())) + "."
 
 
-# Differences that go through several abilities of one dump, by the row's name.
-REASONS = {
-    r"^extremes-8\.0\..*emitted": (
-        "this runtime keeps objects of unloaded types in its frozen heap; there the oracle ends its walk; heaphound goes on behind "
-        "them and lists the gap"
+def changes_since(commit: str | None) -> int:
+    """How many commits have changed the package since that one: 0 for the present one (None), very many for one that is not behind it."""
+    if commit is None:
+        return 0
+    known = commit and not subprocess.run(["git", "-C", str(HERE), "merge-base", "--is-ancestor", commit, "HEAD"], check=False).returncode
+    return int(git("rev-list", "--count", f"{commit}..HEAD", "--", ":/python", ":/src")) if known else FAR
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why entries differ. `row` and `said` are patterns in the row's name and in the entry; the rest is for the page."""
+
+    row: str
+    said: str
+    what: str
+    right: str
+    why: str
+
+
+class Notes:
+    """The differences of a page: each entry that differs gets the number of its explanation, and those that have none are counted."""
+
+    def __init__(self) -> None:
+        self._used: list[Explanation] = []
+        self._unexplained = 0
+        self._explained = 0
+
+    def entry(self, name: str, said: str) -> str:
+        """What the table says."""
+        if not said.startswith("differs"):
+            return said
+        found = next((one for one in EXPLANATIONS if re.search(one.row, name) and re.search(one.said, said)), None)
+        if found is None:
+            self._unexplained += 1
+            return f"**{said}**"
+        self._explained += 1
+        if found not in self._used:
+            self._used.append(found)
+        return f"differs, note {self._used.index(found) + 1}"
+
+    def in_one_sentence(self) -> str:
+        """How many entries differ, and how many of them without an explanation."""
+        if not self._explained + self._unexplained:
+            return "No entry differs."
+        return f"{self._explained + self._unexplained} entries differ, {self._unexplained} of them without an explanation."
+
+    def text(self) -> str:
+        """The explanations that were needed."""
+        if not self._used:
+            return ""
+        notes = [f"{number}. {one.what} {one.right} {one.why}" for number, one in enumerate(self._used, 1)]
+        return "\n".join(["\n## Differences, each with its reason\n", *notes])
+
+
+EXPLANATIONS = (
+    Explanation(
+        r"^extremes-8\.0\..*emitted",
+        r"",
+        "The oracle has fewer objects, and so fewer types and bytes, than heaphound.",
+        "heaphound is right about those; neither has the objects in between, and heaphound lists their stretch as a gap.",
+        "8.0 puts empty arrays of types that can be unloaded into its frozen heap and never takes them away (TryAllocateFrozenSzArray of "
+        "src/coreclr/vm/gchelpers.cpp, which does not ask whether the type is collectible). Once a type is unloaded its array has a "
+        "MethodTable that is no more. There the oracle ends its walk of the segment; heaphound goes on behind, where eight objects in a "
+        "row make sense.",
     ),
-}
+)
+# Dumps that cannot be run, by the row's name, with the reason in a sentence.
+NOT_RUN: dict[str, str] = {}
 
 HEAD = """# Compatibility
 
 Written by `tools/make_compatibility.py` from runs, not by hand: every row is a dump that was made, read and compared, every entry a
 comparison of the whole dump. *agrees*: with the oracle (ClrMD on the runtime's own data access library), but for differences that are
 explained in `tests/dumps/known.py` and beside the tests. *agrees with the full dump*: the oracle cannot open such a file, so the answers
-were held against those on a full dump of the same process. *differs*: what did not agree. *not in this dump*: the file lacks what it takes.
+were held against those on a full dump of the same process. *differs*: what did not agree; the note below the table says why. *not in this
+dump*: the file lacks what it takes; where it says that the rest agrees, row by row all that is there was compared with the full dump.
 *not compared*: the oracle itself ended with a fault. What has no row was not run.
 """
 

@@ -88,11 +88,22 @@ def check_walk(subject: CheckSubject) -> None:
         half = sum(end - start for start, end in subject.sample_ranges) // 2
         expect(walked.walked_bytes >= half, f"heap walk: {walked.walked_bytes} of {2 * half} bytes are objects")
         return
-    if walked.gaps:
-        start, end, reason = walked.gaps[0]
-        expect(False, f"heap walk: {start:#x} to {end:#x}: {reason}")
-    total = sum(end - start for start, end in subject.sample_ranges)
+    unloaded = [gap for gap in walked.gaps if _of_unloaded_types(subject, *gap)]
+    for start, end, reason in walked.gaps:
+        expect((start, end, reason) in unloaded, f"heap walk: {start:#x} to {end:#x}: {reason}")
+    total = sum(end - start for start, end in subject.sample_ranges) - sum(end - start for start, end, _ in unloaded)
     expect(walked.walked_bytes + walked.hole_bytes == total, f"heap walk: {walked.walked_bytes} of {total} bytes are objects")
+
+
+def _of_unloaded_types(subject: CheckSubject, start: int, end: int, reason: str) -> bool:
+    """Whether a gap in the walk is of objects in the frozen heap whose type is gone: a small part of a segment that is walked else.
+
+    8.0 puts empty arrays of types that can be unloaded there, and never takes them away: TryAllocateFrozenSzArray of
+    src/coreclr/vm/gchelpers.cpp does not ask whether the type is collectible. In dumps of 9.0 and 10.0 there are none.
+    """
+    segment = subject.heap.segment_of(start)
+    inside = segment is not None and segment.kind == "Frozen" and segment.start < start and 2 * (end - start) < segment.size_bytes
+    return inside and reason.startswith("no MethodTable at")
 
 
 def check_class(subject: CheckSubject) -> None:
