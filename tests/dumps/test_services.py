@@ -71,3 +71,44 @@ def test_one_stream_that_grows_is_a_leak_and_large_arrays_are_not(dump_factory: 
     assert lines(stream) == [line_with("stream.Write(b")]
     model = analyzed("model", "9.0.11", dump_factory)
     assert (model.verdict, model.findings[0].severity, model.findings[0].holder.field) == ("no-leak", "note", "weights")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runtime", "release", "rule", "root", "code"),
+    [
+        ("timer-objects", "3.1.23", False, "timers", "timer", "timer = new Timer(OnIdle"),
+        ("async-local", "6.0.6", False, "timers", "timer", "public static void Start() => timers.Add"),
+        ("linked-cts", "8.0.4", True, "cancellation-registrations", "static-field", "CreateLinkedTokenSource(stopping)"),
+        ("linked-cts", "3.1.2", False, "cancellation-registrations", "static-field", "CreateLinkedTokenSource(stopping)"),
+        ("semaphore", "8.0.4", False, "waiting-methods", "static-field", "gate.WaitAsync()"),
+        ("delays", "9.0.11", True, "waiting-methods", "static-field", "Task.Delay(TimeSpan.FromDays(1))"),
+        ("starved", "6.0.6", True, "thread-pool-queue", "static-field", "FetchAsync().Wait()"),
+    ],
+)
+def test_what_the_runtime_keeps_for_the_program(
+    scenario: str, runtime: str, release: bool, rule: str, root: str, code: str, dump_factory: DumpFactory
+) -> None:
+    result = analyzed(scenario, runtime, dump_factory, release=release)
+    found = next(finding for finding in result.findings if finding.rule == rule)
+    assert (result.verdict, found.severity, found.root.kind) == ("leak", "leak", root)
+    assert found.object_count >= COUNT - 10  # the pool's own threads took some
+    assert lines(found) == [line_with(code)]
+    assert found.retained_bytes > 400 * COUNT
+    assert not [other for other in result.findings if other.holder.type.startswith("System.") and other.rule == "growing-collection"]
+
+
+def test_a_finalizer_that_waits_for_a_lock_names_who_holds_it(dump_factory: DumpFactory) -> None:
+    first = analyzed("finalizer-lock", "8.0.4", dump_factory).findings[0]
+    assert (first.rule, first.root.kind, first.type) == ("rooted-objects", "finalizer-queue", "Services.Connection")
+    line = line_with("private static void Hold()")
+    (sentence,) = [words for words in first.evidence if "finalizer thread" in words]
+    assert "waits in Services.Connection.Finalize()" in sentence
+    assert f"held by thread 4 (pool-cleaner), which is in Services.Connection.Hold() (Program.cs:{line}) (sleep)" in sentence
+
+
+def test_a_deadlock_names_its_threads_and_lines(dump_factory: DumpFactory) -> None:
+    result = analyzed("threads-stuck", "8.0.4", dump_factory, 20, release=True)
+    first = result.findings[0]
+    assert (result.verdict, first.rule, first.severity, first.object_count) == ("unclear", "deadlock", "waste", 2)
+    assert {site.line for site in first.code} == {line_with("private static void One"), line_with("private static void Two")}
+    assert "18 more wait for their locks" in first.title

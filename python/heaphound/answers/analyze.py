@@ -1,15 +1,20 @@
 """`analyze`: what is wrong, who holds it, which code, how to fix it."""
 
 from dataclasses import replace
+from functools import cache
 
 from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.heap import generation_sizes
 from heaphound.answers.lacking import lacking
-from heaphound.answers.memory import memory_result
+from heaphound.answers.locks import locks
+from heaphound.answers.memory import memory, memory_result
 from heaphound.answers.naming import Naming
 from heaphound.answers.runtime_ranges import account_for
+from heaphound.answers.tasks import tasks
+from heaphound.answers.threads import threads
 from heaphound.answers.types import types
 from heaphound.diagnose.holding import best_root, root_words
+from heaphound.diagnose.observed import Observed
 from heaphound.diagnose.rules import RULES
 from heaphound.diagnose.run import diagnose
 from heaphound.results.analyze import AnalyzeResult, HeapSummary
@@ -17,6 +22,7 @@ from heaphound.results.answer import Answer, Coverage
 from heaphound.session import Session
 
 TOP_TYPES = 15
+FRAMES_OF_A_THREAD = 64  # what a rule looks at
 
 
 def analyze(session: Session) -> Answer[AnalyzeResult]:
@@ -24,7 +30,7 @@ def analyze(session: Session) -> Answer[AnalyzeResult]:
 
     A heap that was not walked whole never gives "no-leak", nor one whose names or sources of roots the dump lacks.
     """
-    diagnosis = diagnose(session.subject, RULES, session.progress)
+    diagnosis = diagnose(replace(session.subject, observed=_observed(session)), RULES, session.progress)
     coverage = replace(heap_coverage(session, roots=True), skipped_rules=diagnosis.skipped)
     space, missing = account_for(session)
     unwalked = bool(coverage.gaps) or coverage.walked_bytes != coverage.heap_bytes
@@ -38,6 +44,16 @@ def analyze(session: Session) -> Answer[AnalyzeResult]:
         skipped_rules=diagnosis.skipped,
     )
     return Answer(dump_facts(session), _with_notes(coverage, missing), result)
+
+
+def _observed(session: Session) -> Observed:
+    return Observed(
+        tasks=cache(lambda: tasks(session).result),
+        threads=cache(lambda: threads(session, FRAMES_OF_A_THREAD).result.threads),
+        locks=cache(lambda: locks(session).result),
+        memory=cache(lambda: memory(session, ranges=True).result),
+        generations=cache(lambda: tuple(generation_sizes(session))),
+    )
 
 
 def _with_notes(coverage: Coverage, notes: list[str]) -> Coverage:

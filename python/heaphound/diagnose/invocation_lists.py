@@ -124,9 +124,23 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
     delegates = np.frombuffer(data, dtype=np.uint64)
     delegates = delegates[delegates != 0]
     fields = delegate_fields(subject.type_of(found.head_index))
+    made = [_handler(subject, fields, one.name, one.target, delegates[one.rows]) for one in callees(subject, fields, delegates)]
+    return sorted(made, key=lambda handler: (-handler.count, handler.method))
 
-    auxiliary = _column(subject, delegates, fields.method_pointer_aux)
-    code = np.where(auxiliary != 0, auxiliary, _column(subject, delegates, fields.method_pointer))
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A method that delegates call, in words, and the positions of those delegates."""
+
+    name: str
+    target: DelegateTarget
+    rows: NDArray[np.int64]
+
+
+def callees(subject: Subject, fields: DelegateFields, delegates: NDArray[np.uint64]) -> list[Callee]:
+    """Which methods these delegates (addresses, none null, none multicast) call. Raises Unreadable, Malformed."""
+    auxiliary = column(subject, delegates, fields.method_pointer_aux)
+    code = np.where(auxiliary != 0, auxiliary, column(subject, delegates, fields.method_pointer))
     del auxiliary  # lists have millions of subscribers
     groups: dict[str, list[NDArray[np.int64]]] = {}
     called: dict[str, DelegateTarget] = {}
@@ -135,19 +149,14 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
         name = f"<code at {found_target.code:#x}>" if found_target.method is None else found_target.method.full_name
         groups.setdefault(name, []).append(rows_of_code)
         called.setdefault(name, found_target)
-    del code
-    made = [
-        _handler(subject, fields, name, called[name], delegates[parts[0] if len(parts) == 1 else np.concatenate(parts)])
-        for name, parts in groups.items()
-    ]
-    return sorted(made, key=lambda handler: (-handler.count, handler.method))
+    return [Callee(name, called[name], parts[0] if len(parts) == 1 else np.concatenate(parts)) for name, parts in groups.items()]
 
 
-def _column(subject: Subject, delegates: NDArray[np.uint64], offset: int) -> NDArray[np.uint64]:
-    """One field of many delegates. Raises Unreadable for the first that the dump lacks."""
-    values, present = subject.runtime.memory.image.gather_u64(delegates + np.uint64(offset))
+def column(subject: Subject, objects: NDArray[np.uint64], offset: int) -> NDArray[np.uint64]:
+    """One field of many objects, by their addresses. Raises Unreadable for the first that the dump lacks."""
+    values, present = subject.runtime.memory.image.gather_u64(objects + np.uint64(offset))
     if not present.all():
-        raise Unreadable(int(delegates[int(np.argmin(present))]) + offset, 8)
+        raise Unreadable(int(objects[int(np.argmin(present))]) + offset, 8)
     return values
 
 
@@ -167,7 +176,7 @@ def _resolve(subject: Subject, fields: DelegateFields, delegate: int) -> Delegat
 def _handler(subject: Subject, fields: DelegateFields, name: str, called: DelegateTarget, delegates: NDArray[np.uint64]) -> Handler:
     is_static = called.kind == "open"
     # the target of a static method's delegate is the delegate itself
-    targets = delegates[:0] if is_static else _column(subject, delegates, fields.target)
+    targets = delegates[:0] if is_static else column(subject, delegates, fields.target)
     distinct = _distinct(targets[targets != 0])
     target_type = _common_type(subject, distinct) if len(distinct) else None
     return Handler(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heaphound.address import Address
+from heaphound.diagnose.observed import Observed
 from heaphound.graph.object_graph import ObjectGraph
 from heaphound.results.analyze import PathStep
 from heaphound.runtime.calls import CodeSearch
@@ -34,6 +35,8 @@ class Subject:
     threads: Sequence[Thread]
     code: CodeLocator
     search: CodeSearch
+    observed: Observed | None = None
+    """None for a diagnosis by the heap and the code alone."""
 
     @cached_property
     def heap_bytes(self) -> int:

@@ -1,6 +1,24 @@
 """The rules, in the order in which they run. Nothing is discovered: a rule that is not in this list does not exist."""
 
 from heaphound.diagnose.finding import Rule
-from heaphound.diagnose.rules import event_subscribers, growing_collection, rooted_objects
+from heaphound.diagnose.rules import (
+    cancellation_registrations,
+    deadlock,
+    event_subscribers,
+    growing_collection,
+    rooted_objects,
+    thread_pool_queue,
+    timers,
+    waiting_methods,
+)
 
-RULES: tuple[Rule, ...] = (event_subscribers.RULE, growing_collection.RULE, rooted_objects.RULE)
+RULES: tuple[Rule, ...] = (
+    event_subscribers.RULE,
+    growing_collection.RULE,
+    rooted_objects.RULE,
+    timers.RULE,
+    cancellation_registrations.RULE,
+    waiting_methods.RULE,
+    thread_pool_queue.RULE,
+    deadlock.RULE,
+)

@@ -34,6 +34,13 @@ MINIMUM_COUNT = 1000
 FEW_COUNT = 100  # enough where they are half of the heap
 FEW_BYTES = 8 << 20  # of less than that few objects, or one, are no news
 LEAK_SHARE = 0.2
+# what these hold is told by timers, cancellation-registrations, waiting-methods and thread-pool-queue
+OF_OTHER_RULES = (
+    "System.Threading.TimerQueue",
+    "System.Threading.CancellationTokenSource",
+    "System.Threading.SemaphoreSlim",
+    "System.Threading.ThreadPoolWorkQueue",
+)
 HALF = 0.5  # what holds half of the heap is the answer, whatever the code does to it
 
 
@@ -55,7 +62,10 @@ def find(subject: Subject) -> Iterator[Finding]:
     """A finding for each owner, or set of owners, whose bytes pile up in many objects of one type, or in few large ones."""
     minimum = max(MINIMUM_BYTES, int(MINIMUM_SHARE * subject.heap_bytes))
     for found in accumulations(subject, minimum):
-        if _is_much(subject, found.piled_count, found.retained_bytes) and not _is_invocation_list(subject, found):
+        of_others = _is_invocation_list(subject, found) or any(
+            subject.type_of(index).name.startswith(OF_OTHER_RULES) for index in found.chain
+        )
+        if _is_much(subject, found.piled_count, found.retained_bytes) and not of_others:
             yield _finding(subject, _pile(subject, found))
     for group in shared_groups(subject, minimum):
         if len(group.indices) >= FEW_COUNT and _is_much(subject, len(group.indices), group.retained_bytes):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heaphound.address import Address
+from heaphound.diagnose.blocked_threads import waits_words
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.subject import Subject
@@ -34,6 +35,7 @@ MINIMUM_BYTES = 1 << 20
 NOTE_SHARE = 0.02
 LEAK_SHARE = 0.1
 SITES_LISTED = 5
+FINALIZER_STATE = "finalizer"
 HANDLE_TYPE = "System.Runtime.InteropServices.GCHandle"
 
 
@@ -88,7 +90,10 @@ def _finding(subject: Subject, group: Group, share: float) -> Finding:
         path=subject.steps([int(group.indices[0])]),
         code=code,
         advice=_advice(group),
-        evidence=(f"each has a root of its own; together they keep {group.retained_bytes:,} bytes alive",),
+        evidence=(
+            f"each has a root of its own; together they keep {group.retained_bytes:,} bytes alive",
+            *(_finalizer_thread(subject) if finalizer else ()),
+        ),
         caveats=() if code else ("no code that does this was found in the loaded assemblies: it may be native",),
     )
 
@@ -99,6 +104,14 @@ def _advice(group: Group) -> str:
     if group.kind == PINNED_HANDLE:
         return "free each pinned handle when the native call is over (GCHandle.Free, fixed, MemoryHandle.Dispose), or pin one pooled buffer"
     return "free each handle when its owner is done (GCHandle.Free), or use a weak one"
+
+
+def _finalizer_thread(subject: Subject) -> Iterator[str]:
+    """What the one thread that runs finalizers waits for."""
+    threads = () if subject.observed is None else subject.observed.threads()
+    for thread in threads:
+        if FINALIZER_STATE in thread.state:
+            yield f"the finalizer thread: {waits_words(thread, threads)}"
 
 
 def _handle_code(subject: Subject) -> Iterator[CodeSite]:

@@ -1,0 +1,26 @@
+"""What other commands know of the dump and rules ask for: who waits, who holds which lock, where memory went."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from heaphound.results.heap import GenerationSize
+from heaphound.results.locks import LocksResult
+from heaphound.results.memory import MemoryResult
+from heaphound.results.tasks import TasksResult
+from heaphound.results.threads import ThreadRow
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Each is found out when it is first asked for, and raises HeaphoundError where the dump lacks it."""
+
+    tasks: Callable[[], TasksResult]
+    """Async methods that wait."""
+    threads: Callable[[], Sequence[ThreadRow]]
+    """Managed threads with their frames and what they wait for."""
+    locks: Callable[[], LocksResult]
+    """Locks and deadlocks."""
+    memory: Callable[[], MemoryResult]
+    """Every byte of the dump by its use, with the ranges."""
+    generations: Callable[[], Sequence[GenerationSize]]
+    """Objects and free blocks by generation."""
