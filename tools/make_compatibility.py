@@ -2,8 +2,8 @@
 """Write docs/compatibility.md out of real runs: each dump of the lab, read and held against the oracle, ability by ability.
 
     tools/make_compatibility.py list                     the dumps, and which of them have a row
-    tools/make_compatibility.py run [--only REGEX] [--again]    make, read and compare those without a row; with --again those too
-                                                         whose row is of other sources than the present
+    tools/make_compatibility.py run [--only REGEX] [--again] [--since COMMIT]    make, read and compare those without a row; with --again
+                              those too whose row is of other sources than the present, with --since of those of a commit before that one
     tools/make_compatibility.py write > docs/compatibility.md   the page, of the rows that there are
 
 Needs what `./dev test` needs, and the oracle. A row's comparison is that of the tests in `tests/dumps`, with the differences that
@@ -277,12 +277,10 @@ def place(name: str) -> Path:
     return directory / f"{name}.json"
 
 
-def run(only: str, again: bool) -> None:
+def run(only: str, again: bool, since: str | None) -> None:
     """Make the rows that are not there yet, each in a process of its own."""
-    present = sources()
     for name in work():
-        known = place(name).exists() and not (again and json.loads(place(name).read_text())["sources"] != present)
-        if known or not re.search(only, name):
+        if not re.search(only, name) or (place(name).exists() and not is_stale(json.loads(place(name).read_text()), again, since)):
             continue
         command = [sys.executable, str(Path(__file__).resolve()), "row", name]
         try:
@@ -298,6 +296,19 @@ def run(only: str, again: bool) -> None:
         for ability, said in row["told"].items():
             if not said.startswith(AGREES):
                 print(f"    {ability}: {said}", flush=True)
+
+
+def is_stale(row: dict[str, Any], again: bool, since: str | None) -> bool:
+    """Whether a row is to be made again: by its sources, or by its commit."""
+    if again and row["sources"] != sources():
+        return True
+    return since is not None and not is_behind(since, row.get("commit", ""))
+
+
+def is_behind(commit: str, other: str) -> bool:
+    """Whether one commit is in the history of another, or is it; no for one that is not known."""
+    known = ["git", "-C", str(HERE), "merge-base", "--is-ancestor", commit, other]
+    return bool(other) and subprocess.run(known, check=False, capture_output=True).returncode == 0
 
 
 def rows() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -363,8 +374,9 @@ def changes_since(commit: str | None) -> int:
     """How many commits have changed the package since that one: 0 for the present one (None), very many for one that is not behind it."""
     if commit is None:
         return 0
-    known = commit and not subprocess.run(["git", "-C", str(HERE), "merge-base", "--is-ancestor", commit, "HEAD"], check=False).returncode
-    return int(git("rev-list", "--count", f"{commit}..HEAD", "--", ":/python", ":/src")) if known else FAR
+    if not commit or not is_behind(commit, "HEAD"):
+        return FAR
+    return int(git("rev-list", "--count", f"{commit}..HEAD", "--", ":/python", ":/src"))
 
 
 @dataclass(frozen=True)
@@ -446,6 +458,7 @@ def main() -> None:
     runner = verbs.add_parser("run")
     runner.add_argument("--only", default="", metavar="REGEX", help="only rows whose name it is found in")
     runner.add_argument("--again", action="store_true", help="rows too that were run on other sources")
+    runner.add_argument("--since", metavar="COMMIT", help="rows too that were run on no commit from this one on")
     verbs.add_parser("row").add_argument("name")
     verbs.add_parser("write")
     arguments = parser.parse_args()
@@ -453,7 +466,7 @@ def main() -> None:
         for name in work():
             print(f"{name}{'' if place(name).exists() else '  (no row yet)'}")
     elif arguments.verb == "run":
-        run(arguments.only, arguments.again)
+        run(arguments.only, arguments.again, arguments.since)
     elif arguments.verb == "row":
         row = work()[arguments.name]()
         place(arguments.name).write_text(json.dumps({**row, "sources": sources(), "commit": commit()}))

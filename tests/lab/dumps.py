@@ -30,6 +30,7 @@ EMULATED_RECIPE = 2  # the same for those of an emulated machine
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
 SECONDS_TO_READY = 180
+CREATEDUMP_TRIES, THREAD_GONE = 3, "No such process"  # createdump gives up when one of the runtime's own threads ends before it stops it
 # by runtimes on which the other build does not start
 RUN_FROM_BIN31 = {"Zoo": ("3.", "6."), "Leaks": ("3.", "6."), "Asyncs": ("3.",), "Services": ("3.",)}
 SETTING_PREFIXES = ("DOTNET", "COMPlus")  # the latter before 6.0
@@ -235,7 +236,10 @@ def _createdump(recipe: Recipe, root: Path, mode: str, core: Path, process_id: i
     program = root / "shared" / FRAMEWORK / product_version(recipe.runtime) / "createdump"
     environment = {**os.environ, **(musl_environment() if is_musl(recipe.runtime) else {})}
     command = [str(program), f"--{mode}", "-f", str(core), str(process_id)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment)
+    for _ in range(CREATEDUMP_TRIES):
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment)
+        if THREAD_GONE not in done.stdout + done.stderr:
+            break
     if done.returncode != 0 or not core.exists():
         raise LabError(f"createdump --{mode} of process {process_id} exited {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")
     _dig_holes(core)
