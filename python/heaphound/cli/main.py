@@ -1,5 +1,6 @@
 """The command `heaphound`: its list of verbs, and the place where every error becomes one sentence and an exit code."""
 
+import errno
 import os
 import sys
 import traceback
@@ -59,6 +60,7 @@ COMMANDS = (
 
 EXIT_UNUSABLE = 3
 EXIT_INTERRUPTED = 130
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a write to standard output
 
 HELP = """What fills the memory of a .NET process, who holds it, and which code did it: from a Linux core dump alone.
 
@@ -82,8 +84,13 @@ class InOrder(click.Group):
             sys.stdout.flush()
         except BrokenPipeError:
             # Caught here, as click would end with 1, which means a leak. What is buffered must not raise again when Python closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_what_is_buffered()
             return 0
+        except OSError as error:
+            if error.errno not in UNWRITABLE or error.filename is not None:
+                raise
+            _drop_what_is_buffered()
+            raise HeaphoundError(f"the answer cannot be written to standard output: {error.strerror}") from error
         return code
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -104,6 +111,10 @@ click.version_option(package_name="heaphound")(group)
 
 def main(arguments: Sequence[str] | None = None, library: Library | None = None) -> int:
     """Run one command and return the exit code. `library` stands in for the package in tests."""
+    if sys.stderr is None:  # closed by whoever started the program (`2>&-`), and stdout likewise
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # open for as long as the program runs
+    if sys.stdout is None:
+        return _say("standard output is closed: there is nowhere to write the answer to", EXIT_UNUSABLE)
     for stream in (sys.stdout, sys.stderr):
         _never_fail_to_encode(stream)
     try:
@@ -125,6 +136,10 @@ def main(arguments: Sequence[str] | None = None, library: Library | None = None)
             f"a bug in heaphound ({what}): please report it with the output of the same command under HEAPHOUND_DEBUG=1", EXIT_UNUSABLE
         )
     return code if isinstance(code, int) else 0
+
+
+def _drop_what_is_buffered() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _package() -> Library:

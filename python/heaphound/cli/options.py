@@ -117,9 +117,23 @@ def dump_options(command: Command) -> Command:
         (
             click.argument("core", metavar="CORE"),
             json_option,
-            click.option("--symbols", metavar="DIR", multiple=True, help="Where portable PDBs lie (repeatable)."),
-            click.option("--binaries", metavar="DIR", multiple=True, help="Where images lie that the core lacks (repeatable)."),
-            click.option("--sysroot", metavar="DIR", multiple=True, help="The process's file system, such as a container's (repeatable)."),
+            click.option(
+                "--symbols", metavar="DIR", type=click.Path(exists=True), multiple=True, help="Where portable PDBs lie (repeatable)."
+            ),
+            click.option(
+                "--binaries",
+                metavar="DIR",
+                type=click.Path(exists=True),
+                multiple=True,
+                help="Where images lie that the core lacks (repeatable).",
+            ),
+            click.option(
+                "--sysroot",
+                metavar="DIR",
+                type=click.Path(exists=True),
+                multiple=True,
+                help="The process's file system, such as a container's (repeatable).",
+            ),
             cache_directory_option,
             click.option("--no-progress", is_flag=True, help="Say nothing on stderr while at work."),
         )

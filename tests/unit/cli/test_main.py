@@ -110,6 +110,34 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("options", ["", ", '--json'"])
+def test_an_answer_that_cannot_be_written_is_one_sentence(options: str) -> None:
+    code = PRELUDE + f"sys.exit(main(['types', 'core'{options}], FakeLibrary()))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, check=False, cwd=REPOSITORY)
+    words = b"heaphound: the answer cannot be written to standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (3, words)
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "says"), [(">&-", 3, b"standard output is closed"), (">&- 2>&-", 3, b""), ("2>&- >/dev/null", 0, b"")]
+)
+def test_closed_streams(closed: str, code: int, says: bytes) -> None:
+    program = PRELUDE + "sys.exit(main(['types', 'core'], FakeLibrary()))"
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=REPOSITORY)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert b"bug" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--symbols", "--binaries", "--sysroot"])
+def test_a_directory_that_is_not_there_is_a_usage_error(option: str, tmp_path: Path) -> None:
+    ran = run("types", "core", option, str(tmp_path / "absent"))
+    assert ran.code == 2
+    assert "does not exist" in ran.err
+
+
 def test_output_that_the_stream_cannot_encode_is_escaped() -> None:
     code = PRELUDE + (
         "reply = replace(answers.INFO, dump=replace(answers.DUMP, process='B\u00fccher'))\n"

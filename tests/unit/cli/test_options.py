@@ -1,5 +1,6 @@
 """What the options mean to the library."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,7 +39,10 @@ def test_sizes(text: str, size: int) -> None:
     assert SizeType().convert(text, None, None) == size
 
 
-def test_opening_gets_where_to_look() -> None:
+def test_opening_gets_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "abcef":
+        (tmp_path / name).mkdir()
     ran = run("info", "core", "--symbols", "a", "--symbols", "b", "--binaries", "c", "--sysroot", "e", "--sysroot", "f", "--cache-dir", "d")
     given = {"symbols": ("a", "b"), "binaries": ("c",), "system_roots": ("e", "f")}
     assert ran.library.opened == [{"path": "core", "cache_directory": "d", **given}]
