@@ -70,6 +70,11 @@ class Coverage:
     """Anything else the reader must know to trust the answer: an offset that was found by search, a build without a layout of its own."""
 
     @property
+    def without_heap(self) -> bool:
+        """Whether nothing of the heap could be walked, though there was one: that an answer shows no object then says nothing."""
+        return self.walked_bytes == 0 and bool(self.gaps)
+
+    @property
     def complete(self) -> bool:
         """Whether the whole heap was walked and every kind of root and rule was available."""
         return self.walked_bytes == self.heap_bytes and not (self.gaps or self.incomplete_roots or self.skipped_rules)

@@ -101,7 +101,9 @@ def chain(root: FindingRoot | RootRow, path: tuple[PathStep, ...]) -> str:
 
 def coverage_sentences(coverage: Coverage) -> Iterator[str]:
     """What the answer lacks, one sentence each; nothing for a complete one."""
-    if coverage.walked_bytes != coverage.heap_bytes:
+    if coverage.without_heap:
+        yield "nothing of the heap could be walked: that no object is shown says nothing of the process"
+    elif coverage.walked_bytes != coverage.heap_bytes:
         walked = share(coverage.walked_bytes, coverage.heap_bytes)
         yield f"{walked} of the heap was walked ({coverage.walked_bytes} of {coverage.heap_bytes} bytes)"
     yield from limit_sentences(coverage)

@@ -28,7 +28,7 @@ def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
     result = answer.result
     yield Line(headline(answer.dump), "strong")
     yield Fact("Memory", memory_words(result.memory))
-    yield Fact("Heap", heap_words(result.heap))
+    yield Fact("Heap", "nothing of it is in this file" if answer.coverage.without_heap else heap_words(result.heap))
     for finding in result.findings:
         yield from finding_blocks(finding)
     yield from _biggest_types(result)

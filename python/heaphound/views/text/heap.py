@@ -16,7 +16,12 @@ def page(answer: Answer[HeapResult]) -> Iterator[Block]:
     mode = "server" if result.server else "workstation"
     kind = f"{mode} GC, {count(len(result.heaps), 'heap')}, {'regions' if result.regions else 'segments'}"
     yield Fact("Heap", kind)
-    yield Fact("Used", f"{exact(result.size_bytes)} of {exact(result.committed_bytes)} committed")
+    unread = [gap for gap in answer.coverage.gaps if gap.start == gap.end]  # parts of the GC's lists, not stretches of memory
+    if not result.segments and unread:
+        yield Fact("Used", "not known: no segment or region can be read", "warn")
+    else:
+        at_least = "at least " if unread else ""
+        yield Fact("Used", f"{at_least}{exact(result.size_bytes)} of {at_least}{exact(result.committed_bytes)} committed")
     if result.gc_in_progress:
         yield Fact("GC", "a collection was running when the dump was taken: the heap may look broken where it was at work", "warn")
     if result.generations:
