@@ -6,7 +6,6 @@ compares the dumps of Zoo, RedisLeak and Stacks of each runtime and prints one l
 """
 
 import argparse
-import re
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from pathlib import Path
 import heaphound
 from heaphound.dump.native_frames import NativeFrame
 from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
-from heaphound.session import Session
 from tests.lab.dumps import Recipe, make_dump, redis_leak, zoo
 from tests.lab.gdb import MAXIMUM_FRAMES, gdb_frames
 from tests.lab.runtimes import runtime_root
@@ -36,9 +34,6 @@ class NativeAgreement:
     """Threads whose native frames reach where the thread begins."""
     arrived: int = 0
     """Runs of native frames that lead to the managed frame that the runtime's Frame names."""
-    entering: int = 0
-    """Threads that wait for a collection at the entry from native into managed code: no Frame tells of that yet, so that the Frame names
-    the code before. The stack says so."""
     unborn: int = 0
     """Threads in the first instructions of their life, in libc's clone, which has no call frame information there; gdb makes up a frame."""
     interrupted: int = 0
@@ -62,8 +57,7 @@ def compare(core: Path, executable: Path, directory: Path) -> NativeAgreement:
             continue
         interrupted = any(isinstance(item, NativeFrame) and _WITHOUT_FRAME in (item.problem or "") for item in items)
         found.interrupted += interrupted
-        said = [item.problem for item in items if isinstance(item, NativeFrame) and item.problem and not _enters(session, item.problem)]
-        found.entering += any(isinstance(item, NativeFrame) and _enters(session, item.problem) for item in items)
+        said = [item.problem for item in items if isinstance(item, NativeFrame) and item.problem]
         found.problems += [f"thread {registers.os_id}: {problem}" for problem in said if _WITHOUT_FRAME not in problem]
         found.problems += [f"thread {registers.os_id}: {item.reason}" for item in items if isinstance(item, StackEnd)]
         code = [item for item in items if isinstance(item, ManagedFrame | NativeFrame)]
@@ -81,13 +75,6 @@ def compare(core: Path, executable: Path, directory: Path) -> NativeAgreement:
             shown = [[f"{ip:#x} at {sp:#x}" for ip, sp in side] for side in (ours, other[: len(ours) + 1])]
             found.differences.append(f"thread {registers.os_id}: ours {shown[0]}, gdb's {shown[1]}")
     return found
-
-
-def _enters(session: Session, problem: str | None) -> bool:
-    """Whether the managed code that a problem names is a stub for calls from native code (JIT_ReversePInvokeEnter waits there)."""
-    named = re.search("leads to managed code at (0x[0-9a-f]+)", problem or "")
-    method = None if named is None else session.code.resolve(int(named[1], 16))
-    return method is not None and "ReversePInvoke" in method.full_name
 
 
 def recipes(runtime: str) -> list[Recipe]:

@@ -12,7 +12,7 @@ from heaphound.errors import Malformed, Unreadable
 from heaphound.results.threads import FrameRow
 from heaphound.runtime.methods import Method
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
-from heaphound.runtime.stacks.mixed_walk import MixedFrame
+from heaphound.runtime.stacks.further_frames import MixedFrame
 from heaphound.runtime.stacks.waits import WAITING_FRAMES
 from heaphound.session import Session
 

@@ -13,7 +13,7 @@ from heaphound.errors import UsageError
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.stack import StackResult
 from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
-from heaphound.runtime.stacks.mixed_walk import MixedFrame
+from heaphound.runtime.stacks.further_frames import MixedFrame
 from heaphound.runtime.threads import Thread
 from heaphound.session import Session
 

@@ -35,6 +35,7 @@ class NativeRun:
 
     `outermost`: they end where the thread begins. `reason`: why they end before; None otherwise. `switched` is how many of the frames, from
     the innermost on, belong to a handler that a signal ran, maybe on a stack of its own: their stack pointers say nothing about the others.
+    `active`: where it arrived is the next instruction, because a signal interrupted it there; else it is a return address.
     """
 
     frames: list[NativeFrame]
@@ -42,6 +43,7 @@ class NativeRun:
     outermost: bool
     reason: str | None
     switched: int = 0
+    active: bool = False
 
 
 class NativeFrames:
@@ -62,7 +64,7 @@ class NativeFrames:
         current, exact, switched, signals, reason = dict(values), True, 0, 0, None
         for _ in range(LIMITS.native_run_frames):
             if known(current[self._ip]):
-                return NativeRun(frames, current, False, None, switched)
+                return NativeRun(frames, current, False, None, switched, active)
             if not current[self._ip]:
                 return NativeRun(frames, None, True, None, switched)
             module = self._unwinder.module_at(current[self._ip] - (not active))

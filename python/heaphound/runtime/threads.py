@@ -18,6 +18,7 @@ class ThreadState(IntFlag):
     """Bits of Thread::m_State that tell something about a thread at rest (src/coreclr/vm/threads.h, enum ThreadState, 6.0 to 10.0)."""
 
     ABORT_REQUESTED = 0x1
+    HIJACKED = 0x80
     BACKGROUND = 0x200
     UNSTARTED = 0x400
     DEAD = 0x800

@@ -17,12 +17,12 @@ from heaphound.runtime.arguments.places import ArgumentKind, argument_kind
 from heaphound.runtime.arguments.system_v import eightbytes
 from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.methods import Methods
+from heaphound.runtime.stacks.diverted_return import THREAD_BYTES
 from heaphound.runtime.stacks.frame import ExplicitFrame
 from heaphound.runtime.stacks.registers import RegisterContext
 
 _WORD = 8
 _LARGEST_STACK_FRAME = 8 << 20  # the whole stack that Linux gives a thread, where it is not told otherwise
-_THREAD_BYTES = 2_048  # of the Thread that are searched: the fields lie in its first 400 from 3.1 to 9.0
 
 
 def returned_references(memory: Memory, layout: Layout, methods: Methods, frame: ExplicitFrame) -> list[Reference]:
@@ -59,7 +59,7 @@ def _in_registers(machine: Machine, kind: ArgumentKind) -> Sequence[tuple[Leaf, 
 def _hijacked_method(memory: Memory, layout: Layout, frame: ExplicitFrame, resume: RegisterContext) -> int:
     """MethodDesc of the method that was returning."""
     thread = memory.pointer(frame.frame_address + layout.offset("HijackFrame", "Thread"))
-    words = memory.words(thread, memory.image.readable_bytes(thread, _THREAD_BYTES) // _WORD)
+    words = memory.words(thread, memory.image.readable_bytes(thread, THREAD_BYTES) // _WORD)
     # x64 has the return address right before the caller's stack goes on; arm64 anywhere in the stack of the method that returned.
     furthest = resume.sp - (_WORD if resume.machine == "x64" else _LARGEST_STACK_FRAME)
     for return_address, place, method in zip(words, words[1:], words[2:], strict=False):

@@ -1,10 +1,11 @@
 """Stacks with native frames: those of the managed walk, and between them the frames of the code that the runtime crosses by its Frames.
 
 Native frames are undone on their own from the registers where a thread left managed code. They must lead to the managed frame that the
-runtime's Frame names; where they lead elsewhere the Frame is right, and the last native frame says so.
+runtime's Frame names. Managed code that they meet before is shown too: the runtime has no Frame for what is just being entered, or was
+interrupted. Where they lead elsewhere the Frame is right, and the last native frame says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from heaphound.dump.call_frames import NativeUnwinder
@@ -12,11 +13,10 @@ from heaphound.dump.guessed_caller import CallerGuess
 from heaphound.dump.native_frames import NativeFrame, NativeFrames, NativeRun
 from heaphound.dump.native_registers import IP_SP_FP
 from heaphound.errors import LayoutError, Malformed, Unreadable
-from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
+from heaphound.runtime.stacks.further_frames import FurtherFrames, MixedFrame, up_to_diverted_return
 from heaphound.runtime.stacks.walk import StackWalker
 from heaphound.runtime.threads import Thread
-
-MixedFrame = Frame | NativeFrame
 
 
 class MixedWalker:
@@ -29,6 +29,7 @@ class MixedWalker:
         self._native = NativeFrames(unwinder, CallerGuess(core, unwinder), core.machine)
         self._registers = {thread.os_id: thread.registers for thread in core.threads}
         self._ip, self._sp, _ = IP_SP_FP[core.machine]
+        self._further = FurtherFrames(walker, self._run)
 
     def walk(self, thread: Thread) -> Iterator[MixedFrame | StackEnd]:
         """A managed thread's frames, innermost first, and a StackEnd where the rest cannot be walked. Raises nothing of the dump's."""
@@ -42,12 +43,19 @@ class MixedWalker:
             if isinstance(item, ExplicitFrame):
                 between.append(item)
                 continue
-            yield from _merged(self._held_against(run, item), between)
+            yield from self._joined(run, between, item)
             yield item
             run, between = _NO_RUN, []
             if isinstance(item, ManagedFrame) and item.caller is not None and not self._is_managed(item.caller.ip):
                 run = self._run(item.caller.values, active=False)
-        yield from _merged(self._held_against(run, None), between)
+        yield from self._joined(run, between, None)
+
+    def _joined(self, run: NativeRun, between: list[ExplicitFrame], following: ManagedFrame | StackEnd | None) -> Iterator[MixedFrame]:
+        """A run of native frames with the runtime's Frames in it, and the managed code that no Frame leads to."""
+        run = up_to_diverted_return(run, between, self._sp)
+        frames = None if isinstance(following, StackEnd) else self._further.frames(run, following)
+        held = self._held_against(run, following).frames if frames is None else frames
+        yield from _merged(held, run.switched, between)
 
     def walk_native(self, os_id: int) -> Iterator[NativeFrame | StackEnd]:
         """The frames of a thread that the runtime does not know, or that runs no managed code."""
@@ -55,7 +63,8 @@ class MixedWalker:
         if registers is None:
             yield StackEnd(0, f"the dump has no registers of thread {os_id}")
             return
-        yield from self._held_against(self._run(registers, active=True), None).frames
+        run = self._run(registers, active=True)
+        yield from self._held_against(run, None).frames
 
     def _run(self, values: Mapping[str, int], active: bool) -> NativeRun:
         return self._native.run(values, active, self._is_managed)
@@ -81,34 +90,26 @@ class MixedWalker:
             problem = f"it leads to managed code at {run.arrived[self._ip]:#x}, to which no Frame of the runtime leads"
         elif run.arrived is None:
             problem = "the thread begins here by its native frames; the Frame of the runtime leads to the managed frame that follows"
-        elif not self._is_there(run.arrived, following):
+        else:
             place = f"{run.arrived[self._ip]:#x} (stack pointer {run.arrived[self._sp]:#x})"
             problem = f"it leads to managed code at {place}; the Frame of the runtime leads to the frame that follows"
-        else:
-            return run
         return replace(run, frames=[*run.frames[:-1], replace(run.frames[-1], problem=problem)])
-
-    def _is_there(self, arrived: Mapping[str, int], frame: ManagedFrame) -> bool:
-        """Whether registers stand in a managed frame: at the same stack pointer, in the same piece of code.
-
-        An InlinedCallFrame may name an earlier instruction of it than the call that is running: ready-to-run code calls JIT_PInvokeBegin
-        first, which records where itself returns to (src/coreclr/vm/amd64/pinvokestubs.S), and a thread that a collection holds up on its
-        way back is in a call of its own behind the native one (JIT_RareDisableHelper).
-        """
-        if arrived[self._sp] != frame.sp:
-            return False
-        return arrived[self._ip] == frame.ip or frame.ip < arrived[self._ip] <= frame.code.fragment_end
 
 
 _NO_RUN = NativeRun([], None, False, None)
 
 
-def _merged(run: NativeRun, explicit: list[ExplicitFrame]) -> Iterator[NativeFrame | ExplicitFrame]:
+def _merged(frames: Sequence[MixedFrame], switched: int, explicit: list[ExplicitFrame]) -> Iterator[MixedFrame]:
     """Both in the order of the stack: a Frame lies in the stack of the function that made it, so that it comes behind that."""
     index = 0
     for frame in explicit:
-        while index < len(run.frames) and (index < run.switched or run.frames[index].sp <= frame.sp):
-            yield run.frames[index]
+        while index < len(frames) and (index < switched or _end(frames[index]) <= frame.sp):
+            yield frames[index]
             index += 1
         yield frame
-    yield from run.frames[index:]
+    yield from frames[index:]
+
+
+def _end(frame: MixedFrame) -> int:
+    """A Frame from here on lies behind it: managed code's own Frames come before it, as in the runtime's walk."""
+    return frame.caller.sp if isinstance(frame, ManagedFrame) and frame.caller is not None else frame.sp

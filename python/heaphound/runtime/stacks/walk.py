@@ -15,6 +15,7 @@ from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.gc_info.gc_infos import GcInfos
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stacks.debug_infos import DebugInfos
+from heaphound.runtime.stacks.diverted_return import DivertedReturn
 from heaphound.runtime.stacks.exact_methods import ExactMethods
 from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
 from heaphound.runtime.stacks.explicit_frames import ExplicitFrames, returns_to_caller
@@ -25,7 +26,7 @@ from heaphound.runtime.stacks.frame_types import CONTEXT_POINTER
 from heaphound.runtime.stacks.handlers import mark_handlers
 from heaphound.runtime.stacks.helper_frames import HelperFrames
 from heaphound.runtime.stacks.registers import RegisterContext
-from heaphound.runtime.threads import NO_FRAME, Thread
+from heaphound.runtime.threads import NO_FRAME, Thread, ThreadState
 
 
 class StackWalker:
@@ -57,9 +58,31 @@ class StackWalker:
             yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
             return
         start = RegisterContext(self.runtime.core.machine, registers)
-        for frame in mark_handlers(_Walk(self, start, thread.frame).run(), self._clauses):
-            exact = self._exact.of(frame) if isinstance(frame, ManagedFrame) else None
-            yield frame if exact is None or not isinstance(frame, ManagedFrame) else replace(frame, exact_method=exact)
+        diverted = DivertedReturn(self.runtime.memory, thread.address) if thread.state_bits & ThreadState.HIJACKED else None
+        for frame in mark_handlers(_Walk(self, start, thread.frame, diverted).run(), self._clauses):
+            yield self._named(frame) if isinstance(frame, ManagedFrame) else frame
+
+    def follow(self, context: RegisterContext, active: bool) -> Iterator[ManagedFrame]:
+        """The frames of managed code from registers on, up to native code, or to what cannot be undone.
+
+        `active` as of the first of them. Raises nothing of the dump's.
+        """
+        for _ in range(LIMITS.stack_frames):
+            try:
+                code = self.codes.find(context.ip)
+                if code is None:
+                    return
+                caller = self.rules.caller(context, code, active)
+            except (Unreadable, Malformed, LayoutError):
+                return
+            yield self._named(ManagedFrame(code, context, caller, active))
+            if caller.sp <= context.sp and not active:
+                return
+            context, active = caller, False
+
+    def _named(self, frame: ManagedFrame) -> ManagedFrame:
+        exact = self._exact.of(frame)
+        return frame if exact is None else replace(frame, exact_method=exact)
 
 
 def walk_stack(runtime: Runtime, locator: CodeLocator, thread: Thread, core: Core) -> Iterator[Frame | StackEnd]:  # noqa: ARG001
@@ -70,8 +93,9 @@ def walk_stack(runtime: Runtime, locator: CodeLocator, thread: Thread, core: Cor
 class _Walk:
     """One walk: the registers so far, and the next explicit Frame."""
 
-    def __init__(self, walker: StackWalker, context: RegisterContext, frame: int | None) -> None:
+    def __init__(self, walker: StackWalker, context: RegisterContext, frame: int | None, diverted: DivertedReturn | None) -> None:
         self._walker = walker
+        self._diverted = diverted
         self._context = context
         self._frame = frame or 0
         self._active = True
@@ -100,6 +124,8 @@ class _Walk:
                 except (Unreadable, Malformed):
                     yield ManagedFrame(code, context, None, self._active, self._interrupted)
                     raise
+                if self._diverted is not None and find(caller.ip) is None:
+                    caller = self._undiverted(self._diverted, caller)
                 caller_sp = caller.sp
                 if self._frame < caller_sp:
                     yield from self._inside(caller_sp)
@@ -111,6 +137,11 @@ class _Walk:
                 yield StackEnd(context.sp, str(error))
                 return
         yield StackEnd(self._context.sp, f"more than {LIMITS.stack_frames} frames")
+
+    def _undiverted(self, diverted: DivertedReturn, caller: RegisterContext) -> RegisterContext:
+        """Where a managed frame returns to, if a collection has overwritten that."""
+        undone = diverted.undone(caller)
+        return caller if undone is None or not self._walker.codes.is_managed(undone.ip) else undone
 
     def _inside(self, caller_sp: int) -> Iterator[Frame]:
         """Frames that lie in the stack of the managed frame, which ends below `caller_sp`: none of them has the way on."""

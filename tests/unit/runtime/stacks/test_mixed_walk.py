@@ -1,5 +1,6 @@
 """Native frames between those of the managed walk: their order, and what is said where both disagree."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,17 +30,26 @@ def managed(ip: int, sp: int, caller: RegisterContext | None = None) -> ManagedF
     return ManagedFrame(METHOD, context(ip, sp), caller, active=False)
 
 
-def explicit(at: int) -> ExplicitFrame:
-    return ExplicitFrame(at, "InlinedCallFrame", NATIVE, None)
+def explicit(at: int, resume: RegisterContext | None = None, kind: str = "InlinedCallFrame") -> ExplicitFrame:
+    return ExplicitFrame(at, kind, NATIVE, resume)
 
 
-def walk(core: Core, *items: Any, **registers: int) -> list[Any]:
+def walk(core: Core, *items: Any, frame_bytes: int = 0, **registers: int) -> list[Any]:
+    """`frame_bytes`: how large the frames of managed code are that no Frame leads to; 0 where they cannot be undone."""
     (thread,) = core.threads
     thread.registers.update({"rip": NATIVE + 8, "rsp": STACK, **registers})
+
+    def follow(where: RegisterContext, active: bool) -> Iterator[ManagedFrame]:
+        while frame_bytes and MANAGED <= where.ip < MANAGED + 0x100:
+            caller = context(core.memory.pointer(where.sp + frame_bytes - 8), where.sp + frame_bytes)
+            yield ManagedFrame(METHOD, where, caller, active)
+            where, active = caller, False
+
     walker: Any = SimpleNamespace(
         runtime=SimpleNamespace(core=core),
         codes=SimpleNamespace(is_managed=lambda address: MANAGED <= address < MANAGED + 0x100),
         walk=lambda _thread: iter(items),
+        follow=follow,
     )
     one: Any = SimpleNamespace(os_id=7)
     return list(MixedWalker(walker).walk(one))
@@ -77,8 +87,44 @@ def test_a_call_from_method_to_method_has_nothing_between(process: NativeProcess
 
 
 def test_an_earlier_instruction_of_the_same_call(process: NativeProcess) -> None:
-    core = process.core(library(b""), MANAGED + 0x14)
-    assert problems(walk(core, managed(MANAGED + 4, STACK + 8))) == []
+    """The Frame has the stack pointer of the prologue, from before memory was taken off the stack."""
+    core = process.core(library(b""), MANAGED + 0x14, 0, 0, NATIVE + 1, 0)
+    found = walk(core, managed(MANAGED + 4, STACK + 16, context(NATIVE + 1, STACK + 40)), frame_bytes=32)
+    assert told(found) == ["native 0x0", "managed 0x10", "native 0x28"]
+    assert problems(found) == []
+
+
+def test_managed_code_that_no_frame_leads_to(process: NativeProcess) -> None:
+    """Native code enters managed code, which calls into the runtime before that makes a Frame; a mark lies in the managed frame."""
+    core = process.core(library(b""), MANAGED + 8, 0, MANAGED + 12, 0, NATIVE + 1, MANAGED + 4, 0, NATIVE + 2, 0)
+    found = walk(core, explicit(STACK + 28), managed(MANAGED + 4, STACK + 48, context(NATIVE + 2, STACK + 64)), frame_bytes=16)
+    assert told(found) == ["native 0x0", "managed 0x8", "frame 0x1c", "managed 0x18", "native 0x28", "managed 0x30", "native 0x40"]
+    assert problems(found) == []
+
+
+def test_managed_code_that_no_frame_leads_to_at_the_end_of_a_stack(process: NativeProcess) -> None:
+    core = process.core(library(b""), MANAGED + 8, 0, NATIVE + 1, 0)
+    found = walk(core, explicit(STACK + 200), frame_bytes=16)
+    assert told(found) == ["native 0x0", "managed 0x8", "native 0x18", "frame 0xc8"]
+    assert problems(found) == []
+
+
+def test_a_signal_that_interrupted_managed_code_is_told_apart(process: NativeProcess) -> None:
+    core = process.core(library(b""), 0, NATIVE + 1, 0)
+    found = walk(core, frame_bytes=16, rip=MANAGED + 8)
+    assert [item.active for item in found] == [True, False]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_diverted_return(process: NativeProcess, known: bool) -> None:
+    """Where the diverting code goes back to, the HijackFrame knows alone."""
+    core = process.core(library(b""), NATIVE + 1, 0xDEAD, 0, MANAGED + 4, 0, NATIVE + 2, 0)
+    back = context(MANAGED + 8, STACK + 16)
+    after = managed(MANAGED + 8, STACK + 16, context(NATIVE + 2, STACK + 48))
+    found = walk(core, explicit(STACK + 9, back if known else None, "HijackFrame"), after, frame_bytes=32)
+    expected = ["native 0x0", "native 0x8", "frame 0x9", "managed 0x10", "native 0x30"]
+    assert (told(found) == expected) is known
+    assert (problems(found) == []) is known
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,21 @@ def test_a_saved_context_is_live(name: str, active: bool, torn: bool) -> None:
     assert managed.context.saved_at["r12"] == context + CONTEXT_R12
 
 
+@pytest.mark.parametrize("place", ["this return", "another", "not managed"])
+def test_a_return_that_is_still_to_be_diverted(place: str) -> None:
+    """The Thread has what was overwritten, and where: in a field of its own, then in the next."""
+    toy = ToyStack()
+    toy.registers |= {"rip": toy.code("Inner", 0)}
+    caller_sp = toy.managed(STACK, NATIVE)
+    toy.managed(caller_sp, NATIVE)
+    outer = toy.code("Outer", 1)
+    toy.thread = STACK + 0x4000
+    toy.image.words(toy.thread + 0x98, NATIVE + 1 if place == "not managed" else outer, caller_sp - (16 if place == "another" else 8))
+    found = toy.walk(None)
+    assert told(found) == (["Inner", "Outer"] if place == "this return" else ["Inner"])
+    assert [frame.caller.ip for frame in found] == ([outer, NATIVE] if place == "this return" else [NATIVE])
+
+
 def test_a_diverted_return_goes_on_where_it_should_have() -> None:
     toy = ToyStack()
     arguments = STACK + 0x300

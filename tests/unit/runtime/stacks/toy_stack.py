@@ -10,6 +10,7 @@ from heaphound.runtime.methods import Method
 from heaphound.runtime.stacks.frame import FrameCode
 from heaphound.runtime.stacks.registers import MASK
 from heaphound.runtime.stacks.walk import StackWalker
+from heaphound.runtime.threads import ThreadState
 from tests.unit.runtime.written_memory import WrittenImage, written_memory
 
 CODE, UNWIND, STACK, STACK_BYTES = 0x7F0000001000, 0x7F0000800000, 0x7FFC00000000, 0x8000
@@ -48,6 +49,7 @@ class ToyStack:
         layout = layout_file(f"{version}.0", machine, None).layout
         self.layout = layout.with_globals({f"{name}VTable": VTABLES + 8 * n for n, name in enumerate(FRAME_CLASSES)}, "layout file")
         self.codes: dict[int, FrameCode] = {}
+        self.thread = 0
         ip, sp, fp = ("rip", "rsp", "rbp") if machine == "x64" else ("pc", "sp", "fp")
         self.registers: dict[str, int] = {ip: NATIVE, sp: STACK, fp: 0}
 
@@ -80,7 +82,7 @@ class ToyStack:
         locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=lambda _address: None)
         walker = StackWalker(runtime, locator)
         walker.codes.find = self._find  # type: ignore[method-assign]  # stands in for the code ranges of a process
-        thread: Any = SimpleNamespace(os_id=os_id, frame=frame)
+        thread: Any = SimpleNamespace(os_id=os_id, frame=frame, address=self.thread, state_bits=ThreadState.HIJACKED if self.thread else 0)
         return list(walker.walk(thread))
 
     def _find(self, address: int) -> FrameCode | None:
