@@ -112,3 +112,43 @@ def test_a_deadlock_names_its_threads_and_lines(dump_factory: DumpFactory) -> No
     assert (result.verdict, first.rule, first.severity, first.object_count) == ("unclear", "deadlock", "waste", 2)
     assert {site.line for site in first.code} == {line_with("private static void One"), line_with("private static void Two")}
     assert "18 more wait for their locks" in first.title
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runtime", "kind", "made"),
+    [
+        ("pinned-buffers", "6.0.6", "pinned-handle", "public NativeFrame()"),
+        ("normal-handles", "10.0.11", "strong-handle", "class Callback"),
+    ],
+)
+def test_handles_name_the_code_that_makes_such_handles(
+    scenario: str, runtime: str, kind: str, made: str, dump_factory: DumpFactory
+) -> None:
+    first = analyzed(scenario, runtime, dump_factory).findings[0]
+    assert (first.rule, first.root.kind, first.object_count) == ("rooted-objects", kind, COUNT)
+    assert lines(first) == [line_with(made)]
+
+
+def test_native_memory_names_the_objects_that_point_to_it(dump_factory: DumpFactory) -> None:
+    """5,000 blocks of 20,000 bytes; glibc rounds a block up to 20,016 with its header."""
+    result = analyzed("native-held", "10.0.11", dump_factory, 5000, release=True)
+    first = result.findings[0]
+    assert (result.verdict, first.rule, first.severity) == ("unclear", "native-memory", "waste")
+    assert (first.holder.type, first.holder.field, first.object_count) == ("Services.Bitmap", "pixels", 5000)
+    assert (first.root.declaring_type, first.root.field) == ("Services.Gallery", "bitmaps")
+    assert lines(first) == [line_with("Marshal.AllocHGlobal(size)")]
+    assert any("together 100,080,000 bytes" in words for words in first.evidence)
+    assert any("5,000 blocks of 20,016 bytes are in use" in words for words in first.evidence)
+
+
+def test_free_space_between_large_objects_is_told_and_no_leak(dump_factory: DumpFactory) -> None:
+    found = [finding for finding in analyzed("large-holes", "10.0.11", dump_factory, 1000).findings if finding.rule == "free-space"]
+    assert [(finding.severity, finding.holder.type) for finding in found] == [("note", "the large object heap")]
+    assert (found[0].root.declaring_type, found[0].root.field) == ("Services.Reports", "kept")
+
+
+def test_memory_that_a_burst_left_committed_is_no_leak(dump_factory: DumpFactory) -> None:
+    recipe = Recipe("Services", "8.0.4", ("burst", "40000"), server_gc=True)
+    result = heaphound.open(dump_factory(recipe).path).analyze().result
+    assert (result.verdict, [finding.rule for finding in result.findings]) == ("no-leak", ["free-space"])
+    assert result.findings[0].severity == "note"

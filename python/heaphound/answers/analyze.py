@@ -1,10 +1,11 @@
 """`analyze`: what is wrong, who holds it, which code, how to fix it."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 
 from heaphound.answers.facts import dump_facts, heap_coverage
-from heaphound.answers.heap import generation_sizes
+from heaphound.answers.heap import generation_sizes, heap
 from heaphound.answers.lacking import lacking
 from heaphound.answers.locks import locks
 from heaphound.answers.memory import memory, memory_result
@@ -17,6 +18,8 @@ from heaphound.diagnose.holding import best_root, root_words
 from heaphound.diagnose.observed import Observed
 from heaphound.diagnose.rules import RULES
 from heaphound.diagnose.run import diagnose
+from heaphound.dump.malloc_blocks import brk_heap_blocks
+from heaphound.dump.region import GLIBC_MAIN_HEAP
 from heaphound.results.analyze import AnalyzeResult, HeapSummary
 from heaphound.results.answer import Answer, Coverage
 from heaphound.session import Session
@@ -52,8 +55,18 @@ def _observed(session: Session) -> Observed:
         threads=cache(lambda: threads(session, FRAMES_OF_A_THREAD).result.threads),
         locks=cache(lambda: locks(session).result),
         memory=cache(lambda: memory(session, ranges=True).result),
-        generations=cache(lambda: tuple(generation_sizes(session))),
+        heap=cache(lambda: heap(session).result),
+        malloc_blocks=cache(lambda: _malloc_blocks(session)),
     )
+
+
+def _malloc_blocks(session: Session) -> Counter[int]:
+    space, _ = account_for(session)
+    blocks: Counter[int] = Counter()
+    for piece in space.ranges:
+        if piece.category == GLIBC_MAIN_HEAP:
+            blocks += brk_heap_blocks(session.core.memory, piece.start, piece.end).in_use
+    return blocks
 
 
 def _with_notes(coverage: Coverage, notes: list[str]) -> Coverage:

@@ -60,10 +60,10 @@ def _descend(subject: Subject, owner: int) -> list[int]:
         if not largest or subject.graph.retained_bytes(largest[0]) < MOST_OF * subject.graph.retained_bytes(chain[-1]):
             break
         chain.append(largest[0])
-    return chain[: _before_repetition([subject.type_of(index).method_table for index in chain])]
+    return chain[: before_repetition([subject.type_of(index).method_table for index in chain])]
 
 
-def _before_repetition(kinds: Sequence[int]) -> int:
+def before_repetition(kinds: Sequence[int]) -> int:
     """How many of a chain's objects, by their types, lead up to a list whose nodes own each other: its first node is where it is held.
 
     Nodes may be of up to three objects that take turns (a delegate and its closure); such a turn counts once it comes three times.

@@ -1,9 +1,9 @@
 """What other commands know of the dump and rules ask for: who waits, who holds which lock, where memory went."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from heaphound.results.heap import GenerationSize
+from heaphound.results.heap import HeapResult
 from heaphound.results.locks import LocksResult
 from heaphound.results.memory import MemoryResult
 from heaphound.results.tasks import TasksResult
@@ -22,5 +22,7 @@ class Observed:
     """Locks and deadlocks."""
     memory: Callable[[], MemoryResult]
     """Every byte of the dump by its use, with the ranges."""
-    generations: Callable[[], Sequence[GenerationSize]]
-    """Objects and free blocks by generation."""
+    heap: Callable[[], HeapResult]
+    """Segments or regions, and objects and free blocks by generation."""
+    malloc_blocks: Callable[[], Mapping[int, int]]
+    """Blocks of glibc's brk heap in use: how many of each size in bytes; empty where there is none."""

@@ -5,7 +5,9 @@ from heaphound.diagnose.rules import (
     cancellation_registrations,
     deadlock,
     event_subscribers,
+    free_space,
     growing_collection,
+    native_memory,
     rooted_objects,
     thread_pool_queue,
     timers,
@@ -21,4 +23,6 @@ RULES: tuple[Rule, ...] = (
     waiting_methods.RULE,
     thread_pool_queue.RULE,
     deadlock.RULE,
+    native_memory.RULE,
+    free_space.RULE,
 )

@@ -26,6 +26,7 @@ from heaphound.diagnose.subscribing_code import file_name
 from heaphound.graph.object_graph import NO_OBJECT
 from heaphound.results.analyze import CodeRole, CodeSite, Finding, FindingRoot, Holder, Severity
 from heaphound.runtime.calls import CodeSite as Site
+from heaphound.runtime.il_values import Literal, options
 from heaphound.runtime.roots import FINALIZER, KINDS, PINNED_HANDLE, STRONG_HANDLE
 from heaphound.runtime.types import Type
 
@@ -36,6 +37,7 @@ NOTE_SHARE = 0.02
 LEAK_SHARE = 0.1
 SITES_LISTED = 5
 FINALIZER_STATE = "finalizer"
+HANDLE_TYPE_NUMBERS = {STRONG_HANDLE: 2, PINNED_HANDLE: 3}  # System.Runtime.InteropServices.GCHandleType
 HANDLE_TYPE = "System.Runtime.InteropServices.GCHandle"
 
 
@@ -74,7 +76,7 @@ def _finding(subject: Subject, group: Group, share: float) -> Finding:
     count, finalizer = len(group.indices), group.kind == FINALIZER
     words = "wait for their finalizer" if finalizer else f"are held by {KINDS[group.kind].replace('-', ' ')}s"
     severity: Severity = "leak" if share >= LEAK_SHARE else "note"
-    code = tuple(_finalizer_code(subject, group.type) if finalizer else _handle_code(subject))
+    code = tuple(_finalizer_code(subject, group.type) if finalizer else _handle_code(subject, group.kind))
     return Finding(
         rule=ID,
         title=f"{count:,} {group.type.name} {words}: {share:.0%} of the heap",
@@ -114,10 +116,21 @@ def _finalizer_thread(subject: Subject) -> Iterator[str]:
             yield f"the finalizer thread: {waits_words(thread, threads)}"
 
 
-def _handle_code(subject: Subject) -> Iterator[CodeSite]:
+def _handle_code(subject: Subject, kind: int) -> Iterator[CodeSite]:
+    """Where the loaded code makes handles of a kind; also where the kind is no constant."""
     sites = [site for site in subject.search.calls((HANDLE_TYPE,), "Alloc") if site.module.name != subject.types.core_library.name]
-    for site in sites[:SITES_LISTED]:
-        yield _row(site, "allocates", "makes GC handles")
+    made = [site for site in sites if HANDLE_TYPE_NUMBERS[kind] in _kinds_made(site)]
+    for site in made[:SITES_LISTED]:
+        yield _row(site, "allocates", f"makes {KINDS[kind].replace('-', ' ')}s")
+
+
+def _kinds_made(site: Site) -> set[int]:
+    """GCHandleType of a call of Alloc: the one with one argument makes a strong handle; all kinds where it is no constant."""
+    if len(site.operation.arguments) < 2:
+        return {HANDLE_TYPE_NUMBERS[STRONG_HANDLE]}
+    found = list(options(site.operation.arguments[1]))
+    numbers = {option.value for option in found if isinstance(option, Literal) and isinstance(option.value, int)}
+    return numbers if len(numbers) == len(found) else set(HANDLE_TYPE_NUMBERS.values())
 
 
 def _finalizer_code(subject: Subject, owner: Type) -> Iterator[CodeSite]:

@@ -11,8 +11,9 @@ What it cannot see
     Whether they have just started. Calls that wait for a socket may each be an open connection: they are a note.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from heaphound.diagnose.accumulation import before_repetition
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.holding import finding_root, held_by
@@ -28,6 +29,7 @@ MINIMUM_BYTES = 1 << 20
 LEAK_SHARE = 0.1
 CONNECTIONS = ("System.Net.", "System.IO.Pipelines.")
 FRAMES_LISTED = 5
+LONGEST_PATH = 20
 
 
 def find(subject: Subject) -> Iterator[Finding]:
@@ -66,12 +68,17 @@ def _finding(subject: Subject, row: AsyncStackRow) -> Finding:
         method_table=None,
         holder=Holder(row.awaiting or "what is not known", None, row.awaiting_address),
         root=finding_root(subject.threads, None if held is None else held.root),
-        path=() if held is None else subject.steps(held.path),
+        path=() if held is None else subject.steps(_to_the_list(subject, held.path)),
         code=tuple(_code(subject, frame) for frame in row.frames[:FRAMES_LISTED] if frame.kind in ("method", "suspended")),
         advice="find out why what they wait for does not come; let the await end by a timeout or a CancellationToken (WaitAsync)",
         evidence=(f"their outermost objects keep {retained:,} bytes alive", "`heaphound tasks` shows the logical stack"),
         caveats=("each may be an open connection, and then no mistake",) if connection else (),
     )
+
+
+def _to_the_list(subject: Subject, path: Sequence[int]) -> Sequence[int]:
+    """A path up to the first of many alike objects in a row: who waits for a semaphore stands in a list of a million others."""
+    return path if len(path) <= LONGEST_PATH else path[: before_repetition([subject.type_of(index).method_table for index in path])]
 
 
 def _code(subject: Subject, frame: AsyncFrameRow) -> CodeSite:

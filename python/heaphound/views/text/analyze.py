@@ -80,7 +80,9 @@ def heap_words(heap: HeapSummary) -> str:
 def finding_blocks(finding: Finding) -> Iterator[Block]:
     """One finding."""
     yield Fact(finding.severity.upper(), finding.title, SEVERITY_STYLES[finding.severity])
-    yield Fact("what", f"{count(finding.object_count)} x {finding.type}, retaining {exact(finding.retained_bytes)}", indent=2)
+    if finding.object_count:
+        retaining = f", retaining {exact(finding.retained_bytes)}" if finding.retained_bytes else ""
+        yield Fact("what", f"{count(finding.object_count)} x {finding.type}{retaining}", indent=2)
     yield Fact("holder", holder_words(finding.holder.type, finding.holder.field, finding.holder.address), indent=2)
     for site in finding.code[:CODE_SHOWN]:
         yield Fact("why", code_words(site), indent=2)
