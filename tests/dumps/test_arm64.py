@@ -6,7 +6,7 @@ import heaphound
 from tests.lab.dumps import leaks, make_dump, zoo
 
 pytestmark = pytest.mark.arm64
-RUNTIMES = ("3.1.2-arm64", "8.0.31-arm64")
+RUNTIMES = ("3.1.2-arm64", "8.0.31-arm64", "10.0.11-arm64")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -58,9 +58,9 @@ def oracle_keys(opened: Opened) -> Counter[Key]:
 def behind_completed_helpers(opened: Opened) -> set[tuple[int, str]]:
     """Thread and stack pointer of each managed frame behind a runtime helper whose registers the runtime completed (MachState::_isValid).
 
-    Of such a frame the data access library of arm64 tells no slot that is found by the frame pointer. In Zoo that is one in
-    WaitHandle.WaitOneNoCheck: its code reads the SafeWaitHandle from there after the call, to release it, and in RedisLeak, where the state
-    is not completed, the oracle lists the same slot of the same frame at the same instruction.
+    The data access library of arm64 reads the first such frame of a thread by the thread's own registers, which are native code's
+    (`tests/lab/misplaced_roots.py`), so that it tells no slot that counts from the frame pointer. In Zoo that is one in
+    WaitHandle.WaitOneNoCheck.
     """
     session = opened.dump.session
     layout, memory = session.runtime.layout, session.runtime.memory

@@ -69,7 +69,10 @@ WITHHEAP_CASES = [
 ]
 REDIS_CASES = [Case(f"redis-{version}", lambda version=version: make_dump(redis_leak(version)).path) for version in SINCE_NET_6]
 # What an arm64 runtime under qemu-user left; the oracle's answers take 5 to 20 s each there, so they are few.
-ARM64_CASES = [Case("zoo-8.0.31-arm64", lambda: make_dump(zoo("8.0.31-arm64")).path)]
+ARM64_CASES = [
+    Case("zoo-8.0.31-arm64", lambda: make_dump(zoo("8.0.31-arm64")).path),
+    Case("zoo-10.0.11-arm64", lambda: make_dump(zoo("10.0.11-arm64")).path),
+]
 LIVE_CASES = [*ZOO_CASES, *SERVER_CASES, *WITHHEAP_CASES, *REDIS_CASES, *ARM64_CASES]
 
 

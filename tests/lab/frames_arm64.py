@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +25,7 @@ from heaphound.runtime.stacks.unwind_codes_arm64 import scope_instructions
 from heaphound.runtime.stacks.unwind_data_arm64 import UnwindData, piece_size, read_unwind_data
 from tests.lab.runtimes import framework_directory
 
-GC_INFO_VERSION = 2  # of 3.0 to 8.0
+GC_INFO_VERSIONS = {"9.0": 3, "10.0": 4}  # 2 from 3.0 to 8.0 (src/coreclr/inc/gcinfo.h)
 _STACK, _CALLER, _CODE = 0x7FFC_0000_0000, 0x7F00_1234_5678, 0x7F80_0000_0000
 _SP, _LR, _MASK = 31, 30, (1 << 64) - 1
 _NAMES = (*(f"x{number}" for number in range(29)), "fp", "lr", "sp")
@@ -200,7 +199,7 @@ def _epilogues(data: UnwindData) -> Iterator[tuple[int, int]]:
         yield data.words - 1 - scope_instructions(data.codes, data.at_end), data.at_end
 
 
-def _check_gc_info(image: PEImage, begin: int, unwind_data: int, size_bytes: int, outcome: Outcome) -> None:
+def _check_gc_info(image: PEImage, begin: int, unwind_data: int, size_bytes: int, version: int, outcome: Outcome) -> None:
     """GcInfo of a method must tell the length of its code, and call sites that each follow a call."""
     memory: Any = SimpleNamespace(bytes=image.read)
     at = unwind_data + piece_size(memory, 0, unwind_data)
@@ -209,7 +208,7 @@ def _check_gc_info(image: PEImage, begin: int, unwind_data: int, size_bytes: int
         section = next(section for section in image.headers.sections if section.rva <= at < section.rva + section.file_size)
         return image.read(at + offset, min(size, section.rva + section.file_size - at - offset))
 
-    info = decode_gc_info(source, GC_INFO_VERSION, "arm64")
+    info = decode_gc_info(source, version, "arm64")
     outcome.methods += 1
     outcome.call_sites += len(info.safe_points)
     if info.header.code_length != size_bytes:
@@ -220,10 +219,11 @@ def _check_gc_info(image: PEImage, begin: int, unwind_data: int, size_bytes: int
             outcome.wrong.append(f"{begin:#x}+{point}: GcInfo has a call site behind {word:08x}")
 
 
-def check_images(directory: Path, every: int = 1) -> Outcome:
-    """Check each `every`-th function of all ready-to-run images in a directory."""
+def check_images(runtime: str, every: int = 1) -> Outcome:
+    """Check each `every`-th function of all ready-to-run images of a runtime's framework."""
     outcome, number = Outcome(), 0
-    for file in sorted(directory.glob("*.dll")):
+    version = GC_INFO_VERSIONS.get(".".join(runtime.split(".")[:2]), 2)
+    for file in sorted(framework_directory(runtime).glob("*.dll")):
         try:
             image = PEImage.from_file(file)
             ready = ReadyToRunImage(image)
@@ -237,7 +237,7 @@ def check_images(directory: Path, every: int = 1) -> Outcome:
             functions.check(begin, unwind_data)
             method = ready.method_at(image.base + begin)
             if method is not None and method.start == image.base + begin:
-                _check_gc_info(image, begin, unwind_data, ready.method_size(method), outcome)
+                _check_gc_info(image, begin, unwind_data, ready.method_size(method), version, outcome)
     return outcome
 
 
@@ -247,7 +247,7 @@ def main() -> int:
     parser.add_argument("--runtime", default="8.0.31-arm64")
     parser.add_argument("--every", type=int, default=1, help="check each N-th function")
     arguments = parser.parse_args()
-    outcome = check_images(framework_directory(arguments.runtime), arguments.every)
+    outcome = check_images(arguments.runtime, arguments.every)
     print(outcome)
     for reason, count in outcome.left_out.most_common(12):
         print(f"   {count} {reason}")

@@ -59,7 +59,7 @@ def _first_frame(session: Session, thread: Thread) -> ManagedFrame | None:
     return None
 
 
-def explained(session: Session, frames: Iterable[Misplaced], differences: list[StackDifference]) -> set[StackDifference]:
+def explained_by(session: Session, frames: Iterable[Misplaced], differences: list[StackDifference]) -> set[StackDifference]:
     """Those differences of roots that come of it: each slot of one side lies where the other has it by the other's registers, or nothing
     lies there that is an object. (The oracle tells some of what is none, and leaves out some.)"""
     by_place = {(misplaced.os_id, hex(misplaced.frame.sp)): misplaced for misplaced in frames}

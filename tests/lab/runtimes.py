@@ -90,6 +90,9 @@ PACKAGES = {
         platform="manylinux_2_28_aarch64",
         python="3.14",
     ),
+    "10.0.11-arm64": Package(
+        "npm", "@dprint/roslyn-linux-arm64-glibc@0.22.1", "45bfd2f8e29d9c263d3256a677191146bf4fef3237d5800d1d83dbe96a46d67b"
+    ),
     "10.0.11-musl": Package(
         "npm",
         "@dprint/roslyn-linux-x64-musl@0.22.1",

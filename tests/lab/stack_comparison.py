@@ -11,7 +11,7 @@ import heaphound
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.session import Session
 from tests.lab.helper_states import untold_registers, unwound_again
-from tests.lab.misplaced_roots import explained, misplaced_frames
+from tests.lab.misplaced_roots import explained_by, misplaced_frames
 from tests.lab.oracle import Row, run_oracle
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement, StackDifference
@@ -21,10 +21,10 @@ Key = tuple[Any, ...]
 ATTEMPTS = 5
 
 
-def compare_stacks(core: Path) -> Agreement:
+def compare_stacks(core: Path, attempts: int = ATTEMPTS) -> Agreement:
     """Compare every managed thread of a core with the oracle, which is asked now and not remembered.
 
-    The oracle's answers about one core waver: a thread agrees if one answer of ATTEMPTS is ours. Raises LabError.
+    The oracle's answers about one core waver: a thread agrees if one answer of `attempts` is ours. Raises LabError.
     """
     session: Session = heaphound.open(str(core)).session
     found = Agreement()
@@ -40,37 +40,58 @@ def compare_stacks(core: Path) -> Agreement:
         found.left_out.append("roots of the whole core: a collection was moving objects, so that the heap cannot be walked")
         return found
     ours = _our_roots(session, found)
-    scanned = {hex(slot) for words in session.stack_roots.words for slot in words.slots.tolist()}
-    untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
+    sorter = _Sorter(session)
     for unwound in (each for thread in session.threads for each in unwound_again(session, thread)):
         found.unwound_helpers += 1
         found.agreed_helpers += unwound.agrees
     without, rows = _crashing_threads(core, session, found)
-    best: dict[int, tuple[int, int, list[StackDifference]]] = {}
-    for attempt in range(ATTEMPTS):
-        for os_id, compared in _compare_roots(session, ours, _ask_roots(core, without) if attempt else rows).items():
-            if os_id not in best or len(compared[2]) < len(best[os_id][2]):
+    best: dict[int, tuple[int, int, Counter[str], list[StackDifference]]] = {}
+    for attempt in range(attempts):
+        for os_id, (roots, agreed, differences) in _compare_roots(session, ours, _ask_roots(core, without) if attempt else rows).items():
+            explained, left = sorter.sort(differences)
+            if os_id not in best or len(left) < len(best[os_id][3]):
                 found.wavering += os_id in best
-                best[os_id] = compared
-        if not any(differences for _, _, differences in best.values()):
+                best[os_id] = roots, agreed, explained, left
+        if not any(left for *_, left in best.values()):
             break
-    told = [best[os_id] for os_id in sorted(best) if os_id not in without | ended]
-    found.roots += sum(roots for roots, _, _ in told)
-    found.agreed_roots += sum(agreed for _, agreed, _ in told)
-    left = [difference for _, _, differences in told for difference in differences]
-    misplaced, with_structs = explained(session, misplaced_frames(session), left), frames_with_structs(session) if left else set()
-    for difference in left:
-        if difference.side == "oracle's" and difference.slot in scanned:
-            found.scanned_roots += 1
-        elif difference.side == "ours" and (difference.os_id, difference.sp, difference.slot) in untold:
-            found.untold_roots += 1
-        elif difference.side == "ours" and (difference.os_id, difference.sp) in with_structs:
-            found.untold_arguments += 1
-        elif difference in misplaced:
-            found.misplaced_roots += 1
-        else:
-            found.differences.append(replace(difference, dispatching=difference.os_id in throwing))
+    for roots, agreed, explained, left in (best[os_id] for os_id in sorted(best) if os_id not in without | ended):
+        found.roots += roots
+        found.agreed_roots += agreed
+        found.scanned_roots += explained["scanned"]
+        found.untold_roots += explained["untold register"]
+        found.untold_arguments += explained["untold argument"]
+        found.misplaced_roots += explained["misplaced"]
+        found.differences.extend(replace(difference, dispatching=difference.os_id in throwing) for difference in left)
     return found
+
+
+class _Sorter:
+    """Tells differences of roots that are understood from those that are not."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._scanned = {hex(slot) for words in session.stack_roots.words for slot in words.slots.tolist()}
+        self._untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
+        self._misplaced = misplaced_frames(session)
+        self._with_structs = frames_with_structs(session)
+
+    def sort(self, differences: list[StackDifference]) -> tuple[Counter[str], list[StackDifference]]:
+        """How many are understood, by why, and the others."""
+        misplaced = explained_by(self._session, self._misplaced, differences)
+        counts: Counter[str] = Counter()
+        left = []
+        for one in differences:
+            if one.side == "oracle's" and one.slot in self._scanned:
+                counts["scanned"] += 1
+            elif one.side == "ours" and (one.os_id, one.sp, one.slot) in self._untold:
+                counts["untold register"] += 1
+            elif one.side == "ours" and (one.os_id, one.sp) in self._with_structs:
+                counts["untold argument"] += 1
+            elif one in misplaced:
+                counts["misplaced"] += 1
+            else:
+                left.append(one)
+        return counts, left
 
 
 def _ended_threads(session: Session, found: Agreement) -> frozenset[int]:

@@ -1,0 +1,73 @@
+"""Tables of docs/stack-agreement-arm64.md, made of what `tests.lab.stacks_arm64` wrote.
+
+    python -m tests.lab.stack_report_arm64 FILE...
+
+replaces what lies between the marks `<!-- sweep: begin -->` and `<!-- corpus: begin -->` and their ends.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.lab.stack_report import PAGE as PAGE_OF_X64
+from tests.lab.stack_report import Row, _rest, replaced
+from tests.lab.stack_sweep import KINDS_OF_CODE, read_results
+from tests.lab.stacks_arm64 import RUNTIMES, sweep
+
+PAGE = PAGE_OF_X64.with_name("stack-agreement-arm64.md")
+COLUMNS = "threads | frames that agree | roots that agree | misplaced by the oracle | untold registers, arguments | scanned frames"
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+", type=Path)
+    rows = [row for file in parser.parse_args().results for row in read_results(file)]
+    text = PAGE.read_text()
+    for name, table in (("sweep", sweep_tables(rows)), ("corpus", corpus_tables(rows))):
+        text = replaced(text, name, "\n".join(table))
+    PAGE.write_text(text)
+    return 0
+
+
+def sweep_tables(rows: list[Row]) -> Iterator[str]:
+    """A row a runtime and kind of code, then what was not plain agreement."""
+    mine = [row for row in rows if row["of"] == "sweep"]
+    yield f"| runtime | kind of code | dumps (of all combinations) | {COLUMNS} |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for runtime in RUNTIMES:
+        for code in KINDS_OF_CODE:
+            part = [row for row in mine if (row["runtime"], row["code"]) == (runtime, code)]
+            possible = sum(work.code == code for work in sweep(runtime))
+            if part:
+                yield _line([runtime, code, f"{len(part)} of {possible}"], part)
+    yield _line(["all", "", str(len(mine))], mine)
+    yield ""
+    yield from _rest(mine)
+
+
+def corpus_tables(rows: list[Row]) -> Iterator[str]:
+    """A row a runtime, then what was not plain agreement."""
+    mine = [row for row in rows if row["of"] == "corpus"]
+    yield f"| runtime | cores | {COLUMNS} |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for runtime in (*RUNTIMES, "all"):
+        part = [row for row in mine if runtime in (row["runtime"], "all")]
+        if part:
+            yield _line([runtime, str(len(part))], part)
+    yield ""
+    yield from _rest(mine)
+
+
+def _line(head: list[str], rows: list[Row]) -> str:
+    names = ("threads", "agreed_frames", "frames", "agreed_roots", "scanned_roots", "roots", "misplaced_roots", "untold_roots")
+    threads, agreed_frames, frames, agreed, scanned, roots, misplaced, untold = (sum(row[name] for row in rows) for name in names)
+    arguments = sum(row["untold_arguments"] for row in rows)
+    words = sum(sum(row["scanned_frames"].values()) for row in rows)
+    found = f"{agreed + scanned} of {roots}" + (f" ({scanned} found by scan)" if scanned else "")
+    figures = [str(threads), f"{agreed_frames} of {frames}", found, str(misplaced), f"{untold}, {arguments}", str(words)]
+    return f"| {' | '.join([*head, *figures])} |"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
