@@ -115,7 +115,8 @@ def outcome(opened: Opened, comparisons: Iterable[Comparison]) -> str:
         except AssertionError as error:
             return without_names(opened.dump) or f"differs: {first_line(error)}"
         except HeaphoundError as error:
-            return f"{ABSENT}: {first_line(error)}"
+            whole = opened.dump.session.core.writer.mode == "full"
+            return f"{'differs' if whole else ABSENT}: {first_line(error)}"
         except LabError as error:
             return f"not compared: {first_line(error)}"
     return AGREES

@@ -30,7 +30,8 @@ EMULATED_RECIPE = 2  # the same for those of an emulated machine
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 REDIS = "{redis}"  # stands for host:port of a redis-server in a program's arguments
 SECONDS_TO_READY = 180
-CREATEDUMP_TRIES, THREAD_GONE = 3, "No such process"  # createdump gives up when one of the runtime's own threads ends before it stops it
+SECONDS_TO_DUMP = 120
+CREATEDUMP_TRIES, THREAD_GONE = 3, "No such process"  # createdump gives up, or waits for ever, when a thread ends before it has stopped it
 # by runtimes on which the other build does not start
 RUN_FROM_BIN31 = {"Zoo": ("3.", "6."), "Leaks": ("3.", "6."), "Asyncs": ("3.",), "Services": ("3.",)}
 SETTING_PREFIXES = ("DOTNET", "COMPlus")  # the latter before 6.0
@@ -236,12 +237,18 @@ def _createdump(recipe: Recipe, root: Path, mode: str, core: Path, process_id: i
     program = root / "shared" / FRAMEWORK / product_version(recipe.runtime) / "createdump"
     environment = {**os.environ, **(musl_environment() if is_musl(recipe.runtime) else {})}
     command = [str(program), f"--{mode}", "-f", str(core), str(process_id)]
+    said = ""
     for _ in range(CREATEDUMP_TRIES):
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment)
-        if THREAD_GONE not in done.stdout + done.stderr:
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS_TO_DUMP, env=environment)
+        except subprocess.TimeoutExpired:
+            said = f"was not done after {SECONDS_TO_DUMP} s"
+            continue
+        said = f"exited {done.returncode}: {(done.stdout + done.stderr)[-1000:]}"
+        if THREAD_GONE not in said:
             break
-    if done.returncode != 0 or not core.exists():
-        raise LabError(f"createdump --{mode} of process {process_id} exited {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")
+    if not said.startswith("exited 0:") or not core.exists():
+        raise LabError(f"createdump --{mode} of process {process_id} {said}")
     _dig_holes(core)
 
 
