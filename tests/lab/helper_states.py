@@ -63,9 +63,14 @@ def untold_registers(session: Session, thread: Thread) -> Iterator[tuple[int, st
 
 
 def unwound_again(session: Session, thread: Thread) -> Iterator[Unwound]:
-    """Each HelperMethodFrame of a thread that the runtime has unwound, unwound once more by the image's call frame information."""
+    """Each HelperMethodFrame of a thread that the runtime has unwound, unwound once more by the image's call frame information.
+
+    None on arm64: there the runtime stores what it found over what was captured (arm64/gmscpu.h has one array for both).
+    """
     helpers = session.stacks.frames._helpers
     layout = session.runtime.layout
+    if layout.has("MachineState", "Capture") and layout.offset("MachineState", "Capture") == layout.offset("MachineState", "Unwound"):
+        return
     for frame in session.stacks.walk(thread):
         if not (
             isinstance(frame, ExplicitFrame) and frame.frame_type.startswith(HELPER) and frame.resume and has_stored_state(session, frame)

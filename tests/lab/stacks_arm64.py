@@ -1,6 +1,6 @@
 """Stacks of programs in the arm64 machine, compared with the oracle's.
 
-    python -m tests.lab.stacks_arm64 --results FILE [--corpus N] [--sweep N] [--runtime 8.0.31-arm64] [--keep --directory DIR]
+    python -m tests.lab.stacks_arm64 --results FILE [--corpus N] [--sweep N] [--runtime 8.0.31-arm64 ...] [--keep --directory DIR]
 
 `--corpus` stops the threads of Corpus anywhere, as `tests.lab.corpus` does on x64; `--sweep` does those points of `tests.lab.stack_sweep`
 that FILE does not hold yet. While the oracle is asked about one core, the machine makes the next. `tests.lab.stack_report_arm64` makes
@@ -14,10 +14,10 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from tests.lab.corpus import BUILDS, LINES, SETTINGS
@@ -32,6 +32,8 @@ from tests.lab.stack_sweep import KINDS_OF_CODE, SCENARIOS, exists, read_results
 RUNTIMES = ("8.0.31-arm64", "10.0.11-arm64", "3.1.2-arm64")
 CORES_A_PROCESS = 2
 ATTEMPTS = 2  # of asking the oracle, half a minute each
+# A collection every few milliseconds, so that dumps find threads suspended by one: hijacked, redirected, waiting.
+ALL_SETTINGS = {"constant collections": {"GCgen0size": "40000"}, **SETTINGS}
 _WORK = 100  # ticks of a processor (1 s) between two cores of a process: one that stands still after a dump is not dumped again
 _TRIES = 10
 
@@ -54,31 +56,37 @@ class Work:
 
 
 def corpus(runtime: str, cores: int, skip: int, chance: random.Random) -> Iterator[Work]:
-    """Processes of Corpus for at least that many cores, over builds and settings in turn."""
-    combinations = [(build, settings) for settings in SETTINGS for build in BUILDS]
-    combinations = combinations[skip:] + combinations[:skip]
-    for number in range(-(-cores // CORES_A_PROCESS)):
+    """Processes of Corpus for at least that many cores, over builds and settings in turn, without the first `skip` of these."""
+    combinations = [(build, settings) for settings in ALL_SETTINGS for build in BUILDS]
+    for number in range(skip, skip + -(-cores // CORES_A_PROCESS)):
         build, settings = combinations[number % len(combinations)]
         recipe = Recipe(
             "Corpus",
             runtime,
             (str(chance.randrange(1, 100_000)), "12", *(("nofilter",) if runtime.startswith("10.") else ())),
             release=build == "binrelease",
-            settings=tuple(SETTINGS[settings].items()),
+            settings=tuple(ALL_SETTINGS[settings].items()),
         )
         yield Work(recipe, "corpus", settings, CORES_A_PROCESS)
 
 
 def sweep(runtime: str) -> Iterator[Work]:
-    """Every scenario once, with build and kind of code in turn; then the other combinations."""
+    """Every scenario once, with build and kind of code in turn; then the other combinations. Each runtime begins elsewhere."""
     programs: list[tuple[str, tuple[str, ...]]] = [("Zoo", ()), ("RedisLeak", ("2000", REDIS))]
     programs += [("Leaks", (scenario, str(count))) for scenario, count in SCENARIOS.items()]
     variants = [(release, code) for code in KINDS_OF_CODE for release in (False, True)]
+    first = RUNTIMES.index(runtime) * len(programs) // len(RUNTIMES)
     for turn in range(len(variants)):
-        for at, (program, arguments) in enumerate(programs):
+        for at in range(first, first + len(programs)):
+            program, arguments = programs[at % len(programs)]
             release, code = variants[(turn + 3 * at) % len(variants)]
             if exists(program, runtime, code):
                 yield Work(Recipe(program, runtime, arguments, release=release, settings=KINDS_OF_CODE[code]), "sweep", code)
+
+
+def in_turn(parts: Iterable[Iterable[Work]]) -> list[Work]:
+    """The first of each part, then the second of each, and so on."""
+    return [work for row in zip_longest(*parts) for work in row if work is not None]
 
 
 class Comparer:
@@ -152,10 +160,10 @@ def main() -> int:
     """Run from the command line; the exit status says whether every dump could be made and compared."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True, help="JSON lines; grows")
-    parser.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0])
-    parser.add_argument("--corpus", type=int, default=0, help="cores of Corpus")
+    parser.add_argument("--runtime", action="append", choices=RUNTIMES, help="all if none is named")
+    parser.add_argument("--corpus", type=int, default=0, help="cores of Corpus a runtime")
     parser.add_argument("--skip", type=int, default=0, help="begin Corpus that many builds and settings later")
-    parser.add_argument("--sweep", type=int, default=0, help="points of the sweep")
+    parser.add_argument("--sweep", type=int, default=0, help="points of the sweep a runtime")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2), "little"))
     parser.add_argument("--directory", type=Path, default=None, help="where cores and the machine's disks are made, 1 GB")
     parser.add_argument("--keep", action="store_true", help="keep the cores on which the two differ")
@@ -163,13 +171,15 @@ def main() -> int:
     done = {row["what"] for row in read_results(arguments.results) if row["of"] == "sweep"}
     chance = random.Random(arguments.seed)
     print(f"seed {arguments.seed}")
-    points = islice((work for work in sweep(arguments.runtime) if work.what not in done), arguments.sweep)
-    waiting = [*corpus(arguments.runtime, arguments.corpus, arguments.skip, chance), *points]
+    runtimes = tuple(arguments.runtime or RUNTIMES)
+    stopped = [corpus(runtime, arguments.corpus, arguments.skip, chance) for runtime in runtimes]
+    points = [islice((work for work in sweep(runtime) if work.what not in done), arguments.sweep) for runtime in runtimes]
+    waiting = in_turn([*stopped, *points])
     comparer = Comparer(arguments.results, arguments.keep)
     with tempfile.TemporaryDirectory() as temporary:
         directory = arguments.directory or Path(temporary)
         while waiting:
-            with machine(files_of_programs((arguments.runtime,)), directory) as running:
+            with machine(files_of_programs(runtimes), directory) as running:
                 try:
                     while waiting:
                         dump_all(running, waiting.pop(0), directory, chance, comparer)
