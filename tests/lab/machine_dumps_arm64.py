@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.dumps import PROGRAMS, REDIS, Recipe, files_of, runtime_configuration, start_environment
-from tests.lab.machine_arm64 import Machine
+from tests.lab.dumps import PROGRAMS, REDIS, Recipe, _install, files_of, runtime_configuration, start_environment
+from tests.lab.machine_arm64 import Machine, machine
 from tests.lab.runtimes import FRAMEWORK, LabError, product_version, runtime_root
 
 SECONDS_TO_READY = 400
 SECONDS_TO_DUMP = 300
+SECONDS_TO_SETTLE = 3.0  # until the runtime's own threads sleep too
 _REDIS = "127.0.0.1:6379"
 
 
@@ -58,18 +59,18 @@ class Process:
 
 
 @contextmanager
-def started(machine: Machine, recipe: Recipe) -> Iterator[Process]:
-    """Run a program until it says that it is ready; it is killed at the end. Raises LabError."""
+def started(machine: Machine, recipe: Recipe, app: str = "/tmp/app") -> Iterator[Process]:
+    """Run a program in the folder `app` until it says that it is ready; it is killed at the end. Raises LabError."""
     files = " ".join(f"/programs/{file.relative_to(PROGRAMS)}" for file in files_of(recipe.assembly))
     configuration = recipe.assembly.with_suffix(".runtimeconfig.json").name
-    machine.run(f"rm -rf /tmp/app; mkdir /tmp/app; cp {files} /tmp/app; echo '{runtime_configuration(recipe)}' > /tmp/app/{configuration}")
+    machine.run(f"rm -rf {app}; mkdir -p {app}; cp {files} {app}; echo '{runtime_configuration(recipe)}' > {app}/{configuration}")
     arguments = " ".join(_REDIS if argument == REDIS else argument for argument in recipe.arguments)
     if REDIS in recipe.arguments:
         machine.run("pidof redis-server || redis-server --port 6379 --save '' --appendonly no --daemonize yes --dir / && sleep 2")
     root = runtime_root(recipe.runtime)
     environment = {"LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **start_environment(recipe)}
     told = " ".join(f"{name}={value}" for name, value in environment.items())
-    command = f"env -i {told} {root}/dotnet /tmp/app/{recipe.assembly.name} {arguments}"
+    command = f"env -i {told} {root}/dotnet {app}/{recipe.assembly.name} {arguments}"
     process_id = int(machine.run(f"cd /; rm -f /tmp/said; ulimit -c unlimited; {command} > /tmp/said 2> /tmp/errors & echo $!"))
     try:
         yield Process(machine, recipe, process_id, _wait_until_ready(machine, process_id))
@@ -89,9 +90,16 @@ def _wait_until_ready(machine: Machine, process_id: int) -> dict[str, Any]:
     return found
 
 
-def record_in_machine(machine: Machine, recipe: Recipe, core: Path, seconds: float = 3.0) -> dict[str, Any]:
-    """Run a program, dump it that long after it is ready, end it; returns its facts. Raises LabError."""
-    with started(machine, recipe) as process:
-        time.sleep(seconds)
-        process.dump(core)
-        return process.facts
+def write_kinds_in_machine(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_filter: int) -> None:
+    """Run the program in a machine and dump it to `cores`, in their order, each named as in `tests.lab.kinds`; "kernel" comes last.
+
+    Its files lie in the same folder here, for dumps that leave out what files hold. Raises LabError.
+    """
+    app = _install(recipe, home / "app").parent
+    with machine(files_of_programs((recipe.runtime,)), home) as running, started(running, recipe, str(app)) as process:
+        time.sleep(SECONDS_TO_SETTLE)
+        for kind, core in cores.items():
+            if kind == "kernel":
+                process.crash(core, coredump_filter)
+            else:
+                process.dump(core, kind)

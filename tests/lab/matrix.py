@@ -11,6 +11,7 @@ from tests.lab.cases import Case
 from tests.lab.dumps import REDIS, Recipe, leaks, record_dump, redis_leak, zoo
 from tests.lab.forms import FORMS
 from tests.lab.kinds import compiled_program, write_compiled, write_kinds
+from tests.lab.machine_dumps_arm64 import write_kinds_in_machine
 from tests.lab.musl import is_musl
 from tests.lab.oracle import HOST_RUNTIME, Row, run_oracle
 from tests.lab.runtimes import PACKAGES, LabError, is_arm64, runtime_root
@@ -132,7 +133,8 @@ def written(cell: Cell) -> Iterator[Written]:
             yield Written(home / "core", home / "core", home / "whole.core")
             return
         kind, _, mask = cell.kind.partition(" ")
-        write_kinds(recipe, {"full": home / "full.core", kind: home / "core"}, home, int(mask or "0x33", 16))
+        write = write_kinds_in_machine if is_arm64(recipe.runtime) else write_kinds
+        write(recipe, {"full": home / "full.core", kind: home / "core"}, home, int(mask or "0x33", 16))
         yield Written(_formed(cell, home / "core"), home / "core", home / "full.core")
 
 
@@ -160,6 +162,9 @@ def cells() -> Iterator[Cell]:
             yield Cell(zoo(runtime))
             yield Cell(leaks(runtime, "instance-event", SCENARIOS["instance-event"]))
     yield Cell(redis_leak("8.0.31-arm64"))
+    for runtime in ("8.0.31-arm64", "10.0.11-arm64"):  # in a whole machine
+        for kind in ("normal", "triage", "kernel 0x33"):
+            yield Cell(zoo(runtime), kind)
 
 
 def _collectors() -> Iterator[Cell]:
