@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,25 @@ def _run(dump: Path, verb: str, operands: tuple[str, ...], dac: Path | None, hos
         environment |= {"DOTNET_ROOT": str(runtime_root(host)), "DOTNET_ROLL_FORWARD": "Major", **musl_environment()}
     else:
         start = [str(runtime_root(host) / "dotnet"), str(program)]
-    command = [*start, verb, str(dump), *operands, *library]
+    command = [*_at_fixed_addresses(), *start, verb, str(dump), *operands, *library]
     done = subprocess.run(command, check=False, capture_output=True, env=environment, timeout=900)
     if done.returncode != 0:
         raise LabError(f"the oracle's {verb} of {dump.name} exited {done.returncode}: {done.stderr.decode(errors='replace')[-1000:]}")
     return done.stdout
+
+
+@cache
+def _at_fixed_addresses() -> tuple[str, ...]:
+    """What starts a program without address space layout randomisation, so that the tool's own memory lies above a dumped process's stacks.
+
+    The walk of 9.0's library asks whether a stack pointer is beyond an exception's ExInfo, and compares it with where its own copy of that
+    lies (`SP > (SIZE_T)pExInfo` in StackFrameIterator::Filter, src/coreclr/vm/stackwalk.cpp, where pExInfo is a host pointer in the
+    library): else chance decides whether it leaves out all frames up to the handler's. Nothing where a machine does not allow it.
+    """
+    program = shutil.which("setarch")
+    command = () if program is None else (program, "--addr-no-randomize")
+    allowed = command and subprocess.run([*command, "true"], check=False, capture_output=True).returncode == 0
+    return command if allowed else ()
 
 
 def _is_arm64(core: Path) -> bool:

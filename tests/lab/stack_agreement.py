@@ -55,8 +55,6 @@ class Agreement:
     """HelperMethodFrames that the runtime had unwound itself before the dump."""
     agreed_helpers: int = 0
     """Those of them for which unwinding by .eh_frame gives the same registers."""
-    wavering: int = 0
-    """Threads whose roots the oracle told differently when asked again."""
     left_out: list[str] = field(default_factory=list)
     differences: list[StackDifference] = field(default_factory=list)
 
@@ -76,7 +74,6 @@ class Agreement:
         self.misplaced_roots += other.misplaced_roots
         self.unwound_helpers += other.unwound_helpers
         self.agreed_helpers += other.agreed_helpers
-        self.wavering += other.wavering
         self.left_out += other.left_out
         self.differences += other.differences
 
@@ -94,7 +91,6 @@ class Agreement:
             "misplaced_roots": self.misplaced_roots,
             "unwound_helpers": self.unwound_helpers,
             "agreed_helpers": self.agreed_helpers,
-            "wavering": self.wavering,
             "scanned_frames": dict(self.conservative),
             "left_out": self.left_out,
             "methods": len(self.methods),
@@ -116,5 +112,5 @@ class Agreement:
         rest = f"{sum(self.conservative.values())} frames scanned with {self.scanned_roots} roots"
         where = ", ".join(f"{count} {name}" for name, count in self.stopped.most_common())
         untold = f"{self.untold_roots} in registers and {self.untold_arguments} in arguments that the oracle cannot tell"
-        left = f"{untold}, {self.misplaced_roots} that it misplaces, {self.wavering} wavering, {len(self.left_out)} left out"
+        left = f"{untold}, {self.misplaced_roots} that it misplaces, {len(self.left_out)} left out"
         return f"{figures}, {rest}, {left}; {len(self.methods)} methods; stopped in {where}"

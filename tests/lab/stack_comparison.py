@@ -18,14 +18,11 @@ from tests.lab.stack_agreement import Agreement, StackDifference
 from tests.lab.untold_arguments import frames_with_structs
 
 Key = tuple[Any, ...]
-ATTEMPTS = 5
+NOT_SET_UP = "root at an instruction without GC information"
 
 
-def compare_stacks(core: Path, attempts: int = ATTEMPTS) -> Agreement:
-    """Compare every managed thread of a core with the oracle, which is asked now and not remembered.
-
-    The oracle's answers about one core waver: a thread agrees if one answer of `attempts` is ours. Raises LabError.
-    """
+def compare_stacks(core: Path) -> Agreement:
+    """Compare every managed thread of a core with the oracle, which is asked now and not remembered. Raises LabError."""
     session: Session = heaphound.open(str(core)).session
     found = Agreement()
     try:
@@ -45,16 +42,10 @@ def compare_stacks(core: Path, attempts: int = ATTEMPTS) -> Agreement:
         found.unwound_helpers += 1
         found.agreed_helpers += unwound.agrees
     without, rows = _crashing_threads(core, session, found)
-    best: dict[int, tuple[int, int, Counter[str], list[StackDifference]]] = {}
-    for attempt in range(attempts):
-        for os_id, (roots, agreed, differences) in _compare_roots(session, ours, _ask_roots(core, without) if attempt else rows).items():
-            explained, left = sorter.sort(differences)
-            if os_id not in best or len(left) < len(best[os_id][3]):
-                found.wavering += os_id in best
-                best[os_id] = roots, agreed, explained, left
-        if not any(left for *_, left in best.values()):
-            break
-    for roots, agreed, explained, left in (best[os_id] for os_id in sorted(best) if os_id not in without | ended):
+    compared = _compare_roots(session, ours, rows)
+    for os_id in sorted(compared.keys() - without - ended):
+        roots, agreed, differences = compared[os_id]
+        explained, left = sorter.sort(differences)
         found.roots += roots
         found.agreed_roots += agreed
         found.scanned_roots += explained["scanned"]
@@ -71,6 +62,7 @@ class _Sorter:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._scanned = {hex(slot) for words in session.stack_roots.words for slot in words.slots.tolist()}
+        self._stopped = {(words.os_id, hex(words.frame.sp)) for words in session.stack_roots.words if isinstance(words.frame, ManagedFrame)}
         self._untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
         self._misplaced = misplaced_frames(session)
         self._with_structs = frames_with_structs(session)
@@ -90,7 +82,8 @@ class _Sorter:
             elif one in misplaced:
                 counts["misplaced"] += 1
             else:
-                left.append(one)
+                stopped = one.side == "oracle's" and (one.os_id, one.sp) in self._stopped
+                left.append(replace(one, what=NOT_SET_UP) if stopped else one)
         return counts, left
 
 

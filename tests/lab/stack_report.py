@@ -27,7 +27,6 @@ SUMS = (
     "untold_roots",
     "unwound_helpers",
     "agreed_helpers",
-    "wavering",
 )
 
 
@@ -91,9 +90,8 @@ def _line(head: list[str], rows: list[Row]) -> str:
 
 def _rest(rows: list[Row]) -> Iterator[str]:
     """Sums that are no column, then each kind of difference, reason to scan a frame, and thing left out, with its number."""
-    helpers, agreed, wavering = (sum(row[name] for row in rows) for name in ("unwound_helpers", "agreed_helpers", "wavering"))
+    helpers, agreed = (sum(row[name] for row in rows) for name in ("unwound_helpers", "agreed_helpers"))
     yield f"HelperMethodFrames that the runtime had unwound itself: {helpers}; unwound again by `.eh_frame`, same registers: {agreed}."
-    yield f"Threads whose roots the oracle told differently when it was asked again: {wavering}."
     differences: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     left_out: Counter[str] = Counter()

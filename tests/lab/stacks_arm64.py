@@ -31,7 +31,6 @@ from tests.lab.stack_sweep import KINDS_OF_CODE, SCENARIOS, exists, read_results
 
 RUNTIMES = ("8.0.31-arm64", "10.0.11-arm64", "3.1.2-arm64")
 CORES_A_PROCESS = 2
-ATTEMPTS = 2  # of asking the oracle, half a minute each
 # A collection every few milliseconds, so that dumps find threads suspended by one: hijacked, redirected, waiting.
 ALL_SETTINGS = {"constant collections": {"GCgen0size": "40000"}, **SETTINGS}
 _WORK = 100  # ticks of a processor (1 s) between two cores of a process: one that stands still after a dump is not dumped again
@@ -114,7 +113,7 @@ class Comparer:
         started_at = time.monotonic()
         differs = True
         try:
-            found = compare_stacks(core, ATTEMPTS)
+            found = compare_stacks(core)
             differs = bool(found.differences)
             self._write(work, found)
             print(f"{work.what}: {found}, {time.monotonic() - started_at:.0f} s", flush=True)
