@@ -121,6 +121,7 @@ METHODS_AND_TYPES: Final[tuple[tuple[Row, ...], ...]] = (  # class.h, method.hpp
     ),
     (_of("GenericsDictInfo", "NumDicts", "NumTypeArgs"),),
     (_of("InstantiatedMethodDesc", "PerInstInfo", 2, "NumGenericArgs"),),
+    (_of("AsyncMethodData", START, "Kind", 4, "Signature"),),
     (_of("MethodDesc", START, "Flags3AndTokenRemainder", "ChunkIndex", 1, "Slot", "Flags"),),
     (_of("MethodDescChunk", START, "MethodTable", "Next", "Size", "Count", "FlagsAndTokenRange", 4, END),),
     (_of("StoredSigMethodDesc", "Sig", "cSig", "ExtendedFlags"),),

@@ -6,6 +6,7 @@ from struct import unpack_from
 
 from heaphound.errors import Malformed, Unreadable
 from heaphound.limits import LIMITS
+from heaphound.runtime.async_methods import check_chunk
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import CodeSection
 from heaphound.runtime.link_checks import sampled_instantiations
@@ -37,6 +38,7 @@ def check_tokens(subject: CheckSubject) -> None:
         chunk = subject.pointer(tables.eeclass(table), "EEClass", "MethodDescChunk")
         if not chunk:
             continue
+        check_chunk(memory, layout, chunk)
         desc = chunk + layout.size("MethodDescChunk")
         found = subject.code.methods.method(desc)
         owner = library.metadata.method_owner(found.rid)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
+from heaphound.runtime.async_methods import async_signature
 from heaphound.runtime.element_types import ElementType
 from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.modules import Module
@@ -130,9 +131,13 @@ class Methods:
         return metadata is not None and bool(method.rid) and bool(metadata.methoddef(method.rid).flags & _ABSTRACT)
 
     def signature(self, method: Method) -> MethodSignature:
-        """The signature of a method, by its metadata or, of one made at run time, as it was made with. Raises Unreadable, Malformed."""
+        """The signature of a method, by its metadata or, of one made at run time, as it was made with; of an asynchronous method that is
+        called by `await`, that of the call. Raises Unreadable, Malformed."""
         if method.is_dynamic and method.method_desc is not None:
             return method_signature(self._stored_signature(method.method_desc))
+        awaited = None if method.method_desc is None else async_signature(self._memory, self._layout, method.method_desc)
+        if awaited is not None:
+            return method_signature(awaited)
         module = self.module_of(method)
         if module.metadata is None:
             raise Malformed(f"no metadata of {module.name}: {module.metadata_missing}")

@@ -11,6 +11,7 @@ from heaphound.layouts.schema import Layout
 from heaphound.runtime.arguments.aapcs64 import Arm64Arguments
 from heaphound.runtime.arguments.places import ArgumentKind, CallingConvention, argument_kind
 from heaphound.runtime.arguments.system_v import SystemVArguments
+from heaphound.runtime.async_methods import takes_continuation
 from heaphound.runtime.gc_info.frame_slots import Reference
 from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.signatures import MethodSignature
@@ -43,6 +44,8 @@ def caller_references(memory: Memory, layout: Layout, methods: Methods, machine:
     found.add_result(places, kinds[0])
     if _takes_instantiation(methods, method, signature, found):
         places.hidden()
+    if takes_continuation(memory, layout, method_desc):
+        found.add(places.hidden(), interior=False)
     found.add_all(places, kinds[1:])
     return found.references
 

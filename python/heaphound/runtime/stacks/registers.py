@@ -13,8 +13,8 @@ CALLEE_SAVED: dict[str, tuple[str, ...]] = {
     "x64": ("rbx", "rbp", "r12", "r13", "r14", "r15"),
     "arm64": (*(f"x{number}" for number in range(19, 29)), "fp", "lr"),
 }
-# In the order of HijackArgs (cgencpu.h of each machine, v10.0); x2 has the continuation of a method that the runtime suspends.
-RETURN_REGISTERS = {"x64": ("rax", "rdx"), "arm64": ("x0", "x1", "x2")}
+# In the order of HijackArgs (cgencpu.h of each machine, v10.0); the last has the continuation of a method that the runtime suspends.
+RETURN_REGISTERS = {"x64": ("rax", "rdx", "rcx"), "arm64": ("x0", "x1", "x2")}
 FRAME_POINTER = {"x64": "rbp", "arm64": "fp"}
 _SPECIAL = {"x64": ("rip", "rsp", "rbp"), "arm64": ("pc", "sp", "fp")}
 _SIGNED_BITS = {"x64": 0, "arm64": MASK & ~((1 << 48) - 1)}
