@@ -44,9 +44,11 @@ def load_context_name(values: Values, module: Module) -> str | None:
     kind, name = _type_and_name(values, module.load_context)
     if name is not None:
         return name
-    if module.load_context is not None and kind is None:
+    if module.load_context is None:
+        return f"<load context of the binder at {module.binder:#x}, whose object is gone or not in this dump>"
+    if kind is None:
         return f"<load context at {module.load_context:#x}, its name {NOT_CAPTURED[1:]}"
-    return f"<unnamed {kind or 'load context'} at {module.load_context or module.binder or 0:#x}>"
+    return f"<unnamed {kind} at {module.load_context:#x}>"
 
 
 def _load_context(values: Values, modules: tuple[Module, ...]) -> LoadContext:
