@@ -118,6 +118,8 @@ FORMAT_VERSIONS: dict[str, tuple[str, ...]] = {
     "heaphound.layouts.descriptor": ("type(version) is int",),
     # GcDacVars begins with its own major and minor (src/coreclr/gc/gcinterface.dac.h)
     "heaphound.runtime.gc_variables": ("minor > MAXIMUM_VERSION", "1 <= major <= MAXIMUM_VERSION"),
+    # of the format of ready-to-run images (src/coreclr/inc/readytorun.h)
+    "heaphound.runtime.ready_to_run": ("self.version >= since",),
     # GcInfo's own version, which the layout gives (src/coreclr/inc/gcinfo.h)
     "heaphound.runtime.gc_info.header": (
         "self.version >= _EXACT_SAFE_POINTS",

@@ -187,6 +187,7 @@ OTHERS: Final[tuple[tuple[Row, ...], ...]] = (  # arraylist.h, sbuffer.h, hash.h
         _of("AwareLock", START, "LockState", "Recursion", "HoldingThread"),
         _of("AwareLock", START, "LockState", "Recursion", "HoldingThreadId"),
     ),
+    (_of("SyncBlock", "Link", 4, 4, END),),  # the hash code
     (_of("SyncBlockCache", "FreeSyncTableIndex", 8, "SyncTableSize"),),
     (_of("SyncTableEntry", START, "SyncBlock", "Object", END),),
     (_of("Thread", "State", "PreemptiveGCDisabled", "Frame"),),

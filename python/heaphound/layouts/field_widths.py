@@ -80,9 +80,7 @@ WORDS: Final[Widths] = {
     "MethodDescChunk": "MethodTable Next",
     "MethodTable": "AuxiliaryData EEClassOrCanonMT Module ParentMethodTable PerInstInfo",
     "MethodTableAuxiliaryData": "LoaderModule",
-    "Module": (
-        "Assembly AvailableTypeParams Base DynamicMetadata LoaderAllocator ModuleID ModuleIndex PEAssembly Path ReadyToRunInfo ThunkHeap"
-    ),
+    "Module": ("Assembly AvailableTypeParams Base DynamicMetadata LoaderAllocator ModuleID ModuleIndex PEAssembly Path ReadyToRunInfo"),
     "ModuleLookupMap": "Next SupportedFlagsMask TableData",
     "MulticastDelegate": "_invocationCount _invocationList",
     "NormalDynamicEntry": "GCStatics",

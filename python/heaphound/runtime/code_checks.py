@@ -50,9 +50,13 @@ def check_image_functions(subject: CheckSubject) -> None:
     expect(inside, f"ReadyToRunInfo.RuntimeFunctions: {count} at {start:#x} do not lie in the image at {section.start:#x}")
     image = subject.types.core_library.pe
     try:
-        named = (start, count) if composite != info or image is None else ReadyToRunImage(image).function_table
+        compiled = None if image is None else ReadyToRunImage(image)
     except (Malformed, Unreadable):
         return  # the dump lacks the image's headers
+    if compiled is not None:
+        own, wanted = layout.constant("GCInfoVersion"), compiled.gc_info_version
+        expect(own == wanted, f"GCInfoVersion: {own}, while the core library is compiled with version {wanted}")
+    named = (start, count) if composite != info or compiled is None else compiled.function_table
     expect(named == (start, count), f"ReadyToRunInfo.RuntimeFunctions: {count} at {start:#x}, the image has {named[1]} at {named[0]:#x}")
 
 

@@ -145,7 +145,7 @@ def gc_frame_references(runtime: Runtime, thread: Thread) -> list[tuple[int, Ref
     """
     memory, layout = runtime.memory, runtime.layout
     found: list[tuple[int, Reference]] = []
-    for frame in _gc_frames(runtime, thread):
+    for frame in gc_frames(runtime, thread):
         owner = memory.pointer(frame + layout.offset("GCFrame", "Thread"))
         if owner != thread.address:
             raise Malformed(f"the GCFrame at {frame:#x} belongs to thread {owner:#x}, not to {thread.address:#x}")
@@ -156,8 +156,8 @@ def gc_frame_references(runtime: Runtime, thread: Thread) -> list[tuple[int, Ref
     return found
 
 
-def _gc_frames(runtime: Runtime, thread: Thread) -> Iterator[int]:
-    """GCFrames have a chain of their own; to 3.1 they are Frames among the others, told by their vtable (frames.h)."""
+def gc_frames(runtime: Runtime, thread: Thread) -> Iterator[int]:
+    """Addresses of a thread's GCFrames, innermost first. They have a chain of their own; to 3.1 they are Frames (frames.h)."""
     memory, layout = runtime.memory, runtime.layout
     if layout.has("Thread", "GCFrame"):
         yield from _chain(runtime, memory.pointer(thread.address + layout.offset("Thread", "GCFrame")), layout.offset("GCFrame", "Next"))

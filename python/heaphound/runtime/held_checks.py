@@ -25,8 +25,8 @@ def check_held_statics(subject: CheckSubject) -> None:
     storage, _ = static_storages(subject.runtime)
     for kind, types in (
         ("plain types", _core_types(subject)),
-        ("instantiations", _instantiations(subject)),
-        ("types that can be unloaded", _collectible(subject)),
+        ("instantiations", instantiated_types(subject)),
+        ("types that can be unloaded", collectible_types(subject)),
     ):
         owners = islice((owner for owner in types if _has_statics(subject, owner, on_threads=False)), SAMPLE_OWNERS)
         found = [(owner, storage.bases(owner)) for owner in owners]
@@ -63,8 +63,8 @@ def check_held_thread_statics(subject: CheckSubject) -> None:
     threads = [thread.address for thread in subject.threads if thread.alive][:SAMPLE_THREADS]
     for kind, types in (
         ("plain types", _core_types(subject)),
-        ("instantiations", _instantiations(subject)),
-        ("types that can be unloaded", _collectible(subject)),
+        ("instantiations", instantiated_types(subject)),
+        ("types that can be unloaded", collectible_types(subject)),
     ):
         owners = list(islice((owner for owner in types if _has_statics(subject, owner, on_threads=True)), SAMPLE_OWNERS))
         found = [(owner, storage.bases(thread, owner)) for owner in owners for thread in threads]
@@ -78,7 +78,7 @@ def _core_types(subject: CheckSubject) -> Iterator[Type]:
         yield subject.types.type(address)
 
 
-def _instantiations(subject: CheckSubject) -> Iterator[Type]:
+def instantiated_types(subject: CheckSubject) -> Iterator[Type]:
     """Generic types with their arguments, of the core library and some others."""
     for handle in sampled_instantiations(subject):
         found = subject.types.resolve_handle(handle).type
@@ -86,7 +86,7 @@ def _instantiations(subject: CheckSubject) -> Iterator[Type]:
             yield found
 
 
-def _collectible(subject: CheckSubject) -> Iterator[Type]:
+def collectible_types(subject: CheckSubject) -> Iterator[Type]:
     """Types of modules that can be unloaded."""
     for module in subject.modules.modules:
         if module.collectible:

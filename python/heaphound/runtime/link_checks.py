@@ -75,12 +75,18 @@ def check_loader_heaps(subject: CheckSubject) -> None:
     """The heaps of the core library's loader are told apart, do not overlap, and hold what belongs there: MethodTables and EEClasses."""
     found = read_loader_heaps(subject.runtime, subject.modules.modules)
     expect(not found.gaps, f"LoaderHeap: {found.gaps[0].reason}" if found.gaps else "")
+    expect(bool(found.heaps), "LoaderAllocator: no module has one")
     table = subject.runtime.global_value("ObjectMethodTable")
     eeclass = MethodTables(subject.memory, subject.layout).eeclass(table)
     own = [heap for heap in found.heaps if not heap.collectible]
     for kind, what, address in (("HighFrequencyHeap", "MethodTable", table), ("LowFrequencyHeap", "EEClass", eeclass)):
         holds = any(heap.kind == kind and _holds(heap, address) for heap in own)
         expect(holds, f"LoaderHeap: the {what} of System.Object {address:#x} does not lie in the {kind}")
+    if subject.layout.has("LoaderAllocator", "VirtualCallStubManager"):
+        allocator = next(heap.allocator for heap in own if heap.kind == "HighFrequencyHeap" and _holds(heap, table))
+        # made with the allocator (LoaderAllocator::InitVirtualCallStubManager)
+        manager = subject.pointer(allocator, "LoaderAllocator", "VirtualCallStubManager")
+        expect(manager != 0, f"LoaderAllocator.VirtualCallStubManager: that at {allocator:#x} has none")
     blocks = sorted(block for heap in found.heaps for block in heap.blocks)
     for (_, end), (start, _) in pairwise(blocks):
         expect(end <= start, f"LoaderHeap: two blocks overlap at {start:#x}")

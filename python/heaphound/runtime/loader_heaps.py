@@ -24,7 +24,6 @@ ALLOCATOR_HEAPS = (
     "NewStubPrecodeHeap",
 )
 STUB_MANAGER_HEAPS = ("IndirectionCellHeap", "CacheEntryHeap", "LookupHeap", "DispatchHeap", "ResolveHeap", "VtableHeap")
-THUNK_HEAP = "ThunkHeap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +108,18 @@ def _places(runtime: Runtime, modules: list[Module], gaps: list[LoaderHeapGap]) 
     for allocator, collectible in allocators.items():
         for kind, address in pointers(allocator, "LoaderAllocator", ALLOCATOR_HEAPS):
             yield kind, address, allocator, collectible
-        for _, manager in pointers(allocator, "LoaderAllocator", ("VirtualCallStubManager",)):
+        for name, manager in pointers(allocator, "LoaderAllocator", ("VirtualCallStubManager",)):
+            try:
+                vtable = memory.pointer(manager)
+            except Unreadable as error:
+                gaps.append(LoaderHeapGap(name, manager, str(error)))
+                continue
+            if not runtime.module.base <= vtable < runtime.module.end:
+                reason = f"what should be a {name} at {manager:#x} begins with {vtable:#x}, no vtable of {runtime.module.name}"
+                gaps.append(LoaderHeapGap(name, manager, reason))
+                continue
             for kind, address in pointers(manager, "VirtualCallStubManager", STUB_MANAGER_HEAPS):
                 yield kind, address, allocator, collectible
-    for module in modules:
-        for kind, address in pointers(module.address, "Module", (THUNK_HEAP,)):
-            yield kind, address, module.loader_allocator or 0, module.collectible
 
 
 def _blocks(runtime: Runtime, heap: int) -> Iterator[tuple[int, int]]:

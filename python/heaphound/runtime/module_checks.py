@@ -16,21 +16,25 @@ LOAD_CONTEXT = "System.Runtime.Loader.AssemblyLoadContext"
 
 def check_images(subject: CheckSubject) -> None:
     """What the runtime says of most images agrees with their headers: how they are mapped, and their size. Paths are whole texts."""
-    seen, wrong = 0, list[str]()
+    seen, wrong = {True: 0, False: 0}, {True: list[str](), False: list[str]()}
     for module in subject.modules.modules[:SAMPLE_MODULES]:
         expect(module.path is None or "\0" not in module.path, f"PEImage.Path: the path of {module.name} goes on behind its end")
         if module.pe is None or module.size_bytes is None:
             continue
-        seen += 1
         headers, loaded = module.pe.headers, module.pe.mapping == "loaded"
+        seen[loaded] += 1
         end = max((section.file_offset + section.file_size for section in headers.sections), default=0)
         if module.mapped != loaded:
-            wrong.append(f"PEImageLayout.Flags: {module.name} is {'' if loaded else 'not '}mapped by sections, its flags say otherwise")
+            wrong[loaded].append(
+                f"PEImageLayout.Flags: {module.name} is {'' if loaded else 'not '}mapped by sections, its flags say otherwise"
+            )
         elif module.size_bytes != headers.size_of_image if loaded else module.size_bytes < end:
-            wrong.append(
+            wrong[loaded].append(
                 f"PEImageLayout.Size: {module.name} has {module.size_bytes} bytes; by its headers {headers.size_of_image} or {end}"
             )
-    expect(2 * len(wrong) <= seen, f"{wrong[0] if wrong else ''} ({len(wrong)} of {seen} images)")
+    for loaded, problems in wrong.items():
+        some = problems[0] if problems else ""
+        expect(2 * len(problems) <= seen[loaded], f"{some} ({len(problems)} of {seen[loaded]} images like it)")
 
 
 def check_binders(subject: CheckSubject) -> None:

@@ -11,11 +11,12 @@ from struct import unpack_from
 from heaphound.dump.memory import Memory
 from heaphound.errors import Unreadable
 from heaphound.layouts.schema import Layout
-from heaphound.runtime.precode_arm64 import ARM64_PRECODES, decode_arm64_stub
+from heaphound.runtime.precode_arm64 import ARM64_PRECODES, decode_arm64_stub, read_stub_precode_arm64
 from heaphound.runtime.stub_code import StubCode
 
 _STUB_BYTES = 40  # the longest pattern below
 _FIXUP_BYTES = 8
+_STUB_PRECODE_BYTES = 13
 _FIXUP_TYPES = (0x5E, 0x5F)  # before and after the method was prepared (cgencpu.h, FixupPrecode)
 _PAGE_MASK = 0xFFF
 _THIS_POINTER_RETURN_BUFFER = bytes.fromhex("90488bc7488bfe488bf090e9")  # ThisPtrRetBufPrecode: swap rdi and rsi, jump; MethodDesc behind
@@ -48,13 +49,31 @@ def _paged(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCod
     return None
 
 
+def read_stub_precode(memory: Memory, layout: Layout, address: int) -> tuple[int, int] | None:
+    """(kind, first word of its data) of the StubPrecode at `address`; None where there is none. Raises Unreadable.
+
+    Of the layouts whose stubs have pages of data.
+    """
+    if layout.contract("Precodes") in ARM64_PRECODES:
+        return read_stub_precode_arm64(memory, layout, address)
+    if not memory.readable(address, _STUB_PRECODE_BYTES):
+        return None
+    code = memory.bytes(address, _STUB_PRECODE_BYTES)
+    if not code.startswith(b"\x4c\x8b\x15") or code[7:9] != b"\xff\x25":
+        return None
+    distance = 7 + _i32(code, 3)
+    if distance & _PAGE_MASK:
+        return None
+    kind = memory.u8(address + distance + layout.offset("StubPrecodeData", "Type"))
+    return kind, _relative_value(memory, address, code, 3)
+
+
 def _stub_precode(memory: Memory, layout: Layout, address: int, code: bytes) -> StubCode:
     """A StubPrecode, whose data say of which kind it is; or the second entry of a FixupPrecode, whose data are not page-aligned with it."""
-    distance = 7 + _i32(code, 3)
-    value = _relative_value(memory, address, code, 3)
-    if distance & _PAGE_MASK:
-        return StubCode("precode", method_desc=value)
-    kind = memory.u8(address + distance + layout.offset("StubPrecodeData", "Type"))
+    found = read_stub_precode(memory, layout, address)
+    if found is None:
+        return StubCode("precode", method_desc=_relative_value(memory, address, code, 3))
+    kind, value = found
     if kind in (layout.constant("StubPrecodeType.Stub"), layout.constant("StubPrecodeType.PInvokeImport")):
         return StubCode("precode", method_desc=value)
     if layout.has_constant("StubPrecodeType.ThisPtrRetBuf") and kind == layout.constant("StubPrecodeType.ThisPtrRetBuf"):

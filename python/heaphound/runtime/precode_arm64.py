@@ -81,10 +81,20 @@ def _paged(code: _Instructions, layout: Layout) -> StubCode | None:
     if code.words[2] == _BR[11] and code.literal_address(1, 11) is not None:  # its second entry
         method_desc = code.literal(0, 12)
         return None if method_desc is None else StubCode("precode", method_desc=method_desc)
+    place = _stub_precode_data(code)
+    return None if place is None else _stub_precode(code.memory, layout, place)
+
+
+def _stub_precode_data(code: _Instructions) -> int | None:
     place = code.literal_address(1, 12)
-    if place is not None and code.words[2] == _BR[10] and code.literal_address(0, 10) is not None:
-        return _stub_precode(code.memory, layout, place)
-    return None
+    return place if code.words[2] == _BR[10] and code.literal_address(0, 10) is not None else None
+
+
+def read_stub_precode_arm64(memory: Memory, layout: Layout, address: int) -> tuple[int, int] | None:
+    """(kind, first word of its data) of the StubPrecode at `address`; None where there is none. Raises Unreadable."""
+    present = min(memory.image.readable_bytes(address, 4 * _WORDS) // 4, _WORDS)
+    data = _stub_precode_data(_read(memory, address, present)) if present > 2 else None
+    return None if data is None else (memory.u8(data + layout.offset("StubPrecodeData", "Type")), memory.pointer(data))
 
 
 def _stub_precode(memory: Memory, layout: Layout, data: int) -> StubCode:

@@ -22,6 +22,8 @@ _RUNTIME_FUNCTIONS = 102
 _METHODDEF_ENTRY_POINTS = 103
 _DELAY_LOAD_THUNKS = 106
 _INSTANCE_ENTRY_POINTS = 109
+_GC_INFO_SINCE = (((11, 0), 4), ((9, 2), 3))
+_FIRST_GC_INFO = 2  # of all images since 2.0 of the format
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class ReadyToRunImage:
     def __init__(self, image: PEImage) -> None:
         self._image = image
         self.base = image.base
-        self.sections = _read_sections(image)
+        self.version, self.sections = _read_header(image)
         self._begins: tuple[int, ...] | None = None
         self._ends: tuple[int, ...] | None = None
         self._unwind_data: tuple[int, ...] = ()
@@ -79,6 +81,14 @@ class ReadyToRunImage:
         """Bytes of the section of a kind (ReadyToRunSectionType); None where the image has none. Raises Unreadable."""
         place = self.sections.get(kind)
         return None if place is None else self._image.read(*place)
+
+    @property
+    def gc_info_version(self) -> int:
+        """Version of the GcInfo of its code. An image of the runtime's own is compiled by the same JIT as what is compiled at run time.
+
+        GCInfoToken::ReadyToRunVersionToGcInfoVersion of src/coreclr/inc/gcinfo.h, the history in src/coreclr/inc/readytorun.h (to 10.0).
+        """
+        return next((gc_info for since, gc_info in _GC_INFO_SINCE if self.version >= since), _FIRST_GC_INFO)
 
     @property
     def function_table(self) -> tuple[int, int]:
@@ -136,16 +146,16 @@ class ReadyToRunImage:
         return self._entries
 
 
-def _read_sections(image: PEImage) -> dict[int, tuple[int, int]]:
-    """Section kind to (RVA, size in bytes) out of the READYTORUN_HEADER. Raises Malformed when the image has none."""
+def _read_header(image: PEImage) -> tuple[tuple[int, int], dict[int, tuple[int, int]]]:
+    """(major, minor) of the format, and section kind to (RVA, size in bytes), out of the READYTORUN_HEADER. Malformed without one."""
     directory = image.managed_native_header
     if directory is None:
         raise Malformed(f"the image at {image.base:#x} has no ready-to-run header")
     header = image.read(directory[0], 16)
-    (count,) = unpack_from("<I", header, 12)
+    major, minor, _, count = unpack_from("<HHII", header, 4)
     if header[:4] != _SIGNATURE:
         raise Malformed(f"the native header of the image at {image.base:#x} is {header[:4].hex()}, not ready-to-run")
     if count > LIMITS.image_sections:
         raise LimitExceeded(f"the image at {image.base:#x} claims {count} ready-to-run sections")
     raw = image.read(directory[0] + 16, 12 * count)
-    return {kind: (rva, size) for kind, rva, size in (unpack_from("<III", raw, 12 * index) for index in range(count))}
+    return (major, minor), {kind: (rva, size) for kind, rva, size in (unpack_from("<III", raw, 12 * index) for index in range(count))}

@@ -40,6 +40,7 @@ from heaphound.runtime.module_checks import (
 from heaphound.runtime.number_checks import check_numbers
 from heaphound.runtime.runtime import Ability, Runtime
 from heaphound.runtime.stack_checks import check_protected, check_stacks
+from heaphound.runtime.static_id_checks import check_dynamic_ids
 from heaphound.runtime.structure_checks import (
     check_assembly,
     check_assembly_list,
@@ -61,6 +62,7 @@ from heaphound.runtime.structure_checks import (
     check_token,
     check_walk,
 )
+from heaphound.runtime.stub_checks import check_stub_precodes
 from heaphound.runtime.type_checks import check_contents, check_kinds, check_sizes
 
 SELF_CHECKED = "self-checked"
@@ -106,6 +108,7 @@ CHECKS = [
     Check("statics", "owner", (("DynamicStaticsInfo", "GCStatics"), ("DomainLocalModule", "GCStatics")), check_statics),
     Check("statics", "known statics", (("FieldDesc", "DWord1"),), check_known_statics),
     Check("statics", "declared types", (("DynamicStaticsInfo", "GCStatics"), ("DynamicClassInfo", "DynamicEntry")), check_held_statics),
+    Check("statics", "dynamic class ids", (("GenericsStaticsInfo", "DynamicTypeID"),), check_dynamic_ids),
     Check("statics", "initialized", (("DomainLocalModule", "DataBlob"),), check_initialized),
     Check("thread statics", "owner", (("Thread", "ThreadLocalDataPtr"), ("ThreadLocalBlock", "TLMTable")), check_thread_statics),
     Check(
@@ -131,6 +134,7 @@ CHECKS = [
     Check("code", "made methods", (("InstantiatedMethodDesc", "NumGenericArgs"), ("StoredSigMethodDesc", "Sig")), check_made_methods),
     Check("code", "virtual methods", (("MethodTable", "NumVirtuals"),), check_virtual_methods),
     Check("code", "functions of images", (("ReadyToRunInfo", "RuntimeFunctions"),), check_image_functions),
+    Check("code", "stubs", (("StubPrecodeData", "Type"),), check_stub_precodes),
     Check("code", "prepared methods", (("ReadyToRunInfo", "EntryPointToMethodDescMap"),), check_prepared),
     Check("code", "internal calls", (("ECHash", "MethodDesc"),), check_internal_calls),
     Check("stacks", "Frames", (("Frame", "Next"), ("Thread", "Frame")), check_frame_types),

@@ -8,7 +8,7 @@ is shown as found by search. Where nothing fits, the file stays as it is and the
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from time import monotonic
+from time import process_time
 
 from heaphound.dump.core import Core
 from heaphound.errors import HeaphoundError
@@ -18,13 +18,14 @@ from heaphound.layouts.numbers import number_of, recording, with_numbers
 from heaphound.layouts.open_numbers import OpenNumbers, Value
 from heaphound.runtime.check_subject import CheckSubject
 from heaphound.runtime.locate import FoundRuntime
+from heaphound.runtime.number_checks import check_numbers
 from heaphound.runtime.runtime import Runtime, bind_runtime
 from heaphound.runtime.self_checks import CHECKS, Check
 
 MOST_CHANGES = 8  # groups of numbers that one check finds wrong at once
 MOST_BRANCHES = 24  # partly repaired files that are followed
 MOST_TRIALS = 8000  # for one check, a millisecond each but for stacks
-MOST_SECONDS = 20.0  # for one check: walking stacks takes its time
+MOST_SECONDS = 20.0  # of processor time for one check: walking stacks takes its time
 BINDING, METADATA = "binding", "type names: metadata"
 # What later checks rest on is settled first: modules before names, names before what is called by name.
 FIRST = (
@@ -120,7 +121,9 @@ def _try(core: Core, found: FoundRuntime, source: LayoutFile, check: Check | Non
             runtime = bind_runtime(core, found, recorded)
         else:
             globals_, origins = like.layout.globals, like.layout.global_origins
-            runtime = replace(like, layout=with_broken_numbers(replace(recorded.layout, globals=globals_, global_origins=origins)))
+            layout = replace(recorded.layout, globals=globals_, global_origins=origins)
+            alone = check is not None and check.run is check_numbers  # others pass or not by what they read; then all rules are asked
+            runtime = replace(like, layout=with_broken_numbers(layout) if alone else layout)
     except HeaphoundError:
         return _Outcome(False, asked if check is None else {})
     if check is None:
@@ -152,7 +155,7 @@ def _repair(core: Core, found: FoundRuntime, start: _Branch, check: Check | None
     First with numbers of versions nearby alone: a wrong number can by chance take a check further than the right one. Then fields are moved
     up to the next that an earlier check has looked at, at last up to the next that one has vouched for.
     """
-    stop = monotonic() + MOST_SECONDS
+    stop = process_time() + MOST_SECONDS
     for fixed in (None, passed.looked_at, passed.vouched_for):
         branches, trials = [start], 0
         for _ in range(MOST_CHANGES):
@@ -161,12 +164,12 @@ def _repair(core: Core, found: FoundRuntime, start: _Branch, check: Check | None
                 like, bound = _bound(core, found, branch.source, check)
                 for group, values, moved in _changes(branch, fixed):
                     trials += 1
-                    if trials > MOST_TRIALS or monotonic() > stop:
+                    if trials > MOST_TRIALS or process_time() > stop:
                         return None
                     source = with_numbers(branch.source, group.names, values)
                     outcome = _try(core, found, source, check, None if _binds(group, bound) else like)
                     next_branch = _Branch(source, outcome, (*branch.changed, group), branch.moved + moved)
-                    if next_branch.outcome.passed and _spoils_nothing(core, found, next_branch, passed):
+                    if outcome.passed and _breaks_no_rule(start.source, source) and _spoils_nothing(core, found, next_branch, passed):
                         return source, next_branch.outcome
                     other_way = any(name.startswith("contract ") for name in group.names)  # what it asks for cannot be compared
                     if not next_branch.outcome.passed and (other_way or next_branch.outcome.progress > branch.outcome.progress):
@@ -196,6 +199,11 @@ def _sorted(groups: list[OpenNumbers], order: dict[str, int]) -> list[OpenNumber
     """Those with a number that was asked for, by the last of them."""
     asked = [group for group in groups if any(name in order for name in group.names)]
     return sorted(asked, key=lambda group: (-max(order.get(name, -1) for name in group.names), len(group.names)))
+
+
+def _breaks_no_rule(before: LayoutFile, source: LayoutFile) -> bool:
+    """Whether no number contradicts another that did not before."""
+    return with_broken_numbers(source.layout).broken.keys() <= with_broken_numbers(before.layout).broken.keys()
 
 
 def _spoils_nothing(core: Core, found: FoundRuntime, branch: _Branch, passed: _Passed) -> bool:

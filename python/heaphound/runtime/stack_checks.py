@@ -7,7 +7,7 @@ from itertools import islice
 from heaphound.dump.elf_modules import elf_modules
 from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
-from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references
+from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references, gc_frames
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
 from heaphound.runtime.gc_info.gc_info import read_gc_info
 from heaphound.runtime.runtime import Runtime
@@ -20,6 +20,8 @@ from heaphound.runtime.threads import Thread
 SAMPLE_STACKS = 16
 SAMPLE_STACKS_ALIKE = 3  # with the same class of innermost Frame
 SAMPLE_FRAMES = 24
+MAIN_THREAD = 1  # the runtime numbers its threads, and is started by that which runs Main
+MOST_FRAMES = 512
 SAMPLE_PROTECTING = 64  # threads whose chain of GCFrames is read
 Outcomes = dict[str, list[str | None]]
 """Of each kind of thing what was wrong with each one, None for nothing. One may be broken: it counts where most are."""
@@ -177,9 +179,34 @@ def check_protected(subject: CheckSubject) -> None:
         outcomes.setdefault("GCFrame", []).append(_first(subject, (reference for _, reference in found)))
     if not exercised:
         subject.not_exercised("GCFrame")
+    _check_main(subject)
     for what, problems in outcomes.items():
         failed = [problem for problem in problems if problem is not None]
         expect(not failed or len(failed) < len(problems), f"{what}: of {len(failed)} threads: {failed[0] if failed else ''}")
+
+
+def _check_main(subject: CheckSubject) -> None:
+    """What called Main protects its arguments for as long as it runs (RunMain, src/coreclr/vm/assembly.cpp)."""
+    thread = next((thread for thread in subject.threads if thread.managed_id == MAIN_THREAD and thread.alive), None)
+    main = None if thread is None else _running_main(subject, thread)
+    if thread is None or main is None:
+        subject.not_exercised("Thread.GCFrame")
+        return
+    behind = [frame for frame in gc_frames(subject.runtime, thread) if frame > main.sp]
+    expect(bool(behind), f"Thread.GCFrame: thread {thread.managed_id} runs {main.method and main.method.full_name}, and protects nothing")
+
+
+def _running_main(subject: CheckSubject, thread: Thread) -> ManagedFrame | None:
+    """The outermost managed frame, if it is of a method by which a program begins; None too where the stack is cut or very deep."""
+    outermost: ManagedFrame | None = None
+    for place, frame in enumerate(StackWalker(subject.runtime, subject.code).walk(thread)):
+        if isinstance(frame, StackEnd) or place >= MOST_FRAMES:
+            return None
+        outermost = frame if isinstance(frame, ManagedFrame) else outermost
+    method = None if outermost is None else outermost.method
+    module = None if method is None else subject.types.module_at(method.module)
+    begins = method is not None and module is not None and module.pe is not None and method.token == module.pe.cor.entry_point
+    return outermost if begins else None
 
 
 def _first(subject: CheckSubject, references: Iterable[Reference]) -> str | None:

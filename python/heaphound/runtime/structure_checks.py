@@ -1,5 +1,7 @@
 """Self-checks on structure: what the dump holds twice must be the same both times, and what must lie somewhere does."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -334,7 +336,9 @@ def check_sync_blocks(subject: CheckSubject) -> None:
     in_use = layout.constant("ObjectHeader.HashOrSyncBlockIndex")
     threads = {thread.address for thread in subject.threads}
     held, doubtful, waited = 0, 0, False
-    for block in read_sync_blocks(subject.runtime, subject.threads):
+    blocks = read_sync_blocks(subject.runtime, subject.threads)
+    _check_distances(subject, sorted(block.address for block in blocks))
+    for block in blocks:
         header = memory.u32(block.object - 4)
         same = bool(header & in_use) and header & layout.constant("ObjectHeader.SyncBlockIndexMask") == block.index
         expect(same, f"SyncTableEntry: object {block.object:#x} of block {block.index} has header {header:#x}")
@@ -351,6 +355,16 @@ def check_sync_blocks(subject: CheckSubject) -> None:
     if not waited:
         subject.not_exercised("WaitEventLink")
     expect(2 * doubtful <= held, f"AwareLock.LockState: {doubtful} of {held} monitors with an owner are not locked, or the other way round")
+
+
+def _check_distances(subject: CheckSubject, addresses: list[int]) -> None:
+    """Sync blocks are made many at a time, one behind the other (SyncBlockArray, syncblk.h): the nearest two tell how large each is."""
+    size = subject.layout.size("SyncBlock")
+    nearest = min((following - block for block, following in pairwise(addresses)), default=None)
+    if nearest is None or nearest >= 2 * size:
+        subject.not_exercised("size of SyncBlock")
+    else:
+        expect(nearest == size, f"size of SyncBlock: {size}, and two lie {nearest} bytes apart")
 
 
 def _named_owner(subject: CheckSubject, block: int) -> bool:

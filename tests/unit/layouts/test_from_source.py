@@ -43,6 +43,8 @@ SETTLED = {
     ("5.0", "Generation.StartSegment"): "3.1",  # src/coreclr/src/gc/gcinterface.dac.h at 024441f
     ("5.0", "ServerHeap.GenerationTable"): "3.1",  # the same
     ("5.0", "GcDacVars.GenerationFieldOffsets"): "3.1",  # #56796 (August 2021) brought them
+    ("5.0", "SyncBlock.Link"): "3.1",  # syncblk.h: EnC_SUPPORTED puts a pointer before it, which clrdefinitions.cmake at 0072cfe has not
+    ("5.0", "size of SyncBlock"): "3.1",  # the same
     ("7.0", "global ThreadStore"): "6.0",  # dacvars.h at d2469a8 and vptr_list.h at b1c717b: no stub manager went between
     ("7.0", "global FinalizerThread"): "6.0",  # ThreadpoolMgr went with #71719, which took UsePortableThreadPoolForIO: 7.0 has it yet
     ("7.0", "global SyncBlockCache"): "6.0",  # one came, one went; OverlappedData went with #74532 (August 2022), after 7.0

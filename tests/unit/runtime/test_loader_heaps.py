@@ -40,6 +40,7 @@ class ToyLoader:
 
     def stubs(self, **heaps: int) -> None:
         """Let the allocator's manager of virtual-call stubs point to these heaps."""
+        self.toy.put(self.manager, VTABLE)
         self.toy.fill(self.manager, "VirtualCallStubManager", **heaps)
         self.owns(VirtualCallStubManager=self.manager)
 
@@ -55,16 +56,24 @@ def test_blocks_of_each_heap() -> None:
     loader = ToyLoader()
     loader.owns(HighFrequencyHeap=loader.heap((0x20000, 0x10000), (0x40000, 0x3000)), StubHeap=loader.heap((0x90000, 0x1000)))
     loader.stubs(IndirectionCellHeap=loader.heap((0xA0000, 0x6000)))
-    loader.toy.fill(loader.module, "Module", ThunkHeap=loader.heap((0xB0000, 0x1000)))
     found = loader.read()
     assert [(heap.kind, heap.blocks) for heap in found.heaps] == [
         ("HighFrequencyHeap", ((0x20000, 0x30000), (0x40000, 0x43000))),
         ("StubHeap", ((0x90000, 0x91000),)),
         ("IndirectionCellHeap", ((0xA0000, 0xA6000),)),
-        ("ThunkHeap", ((0xB0000, 0xB1000),)),
     ]
     assert found.heaps[0].reserved_bytes == 0x13000
     assert found.gaps == ()
+
+
+def test_what_begins_with_no_vtable_is_no_manager_of_stubs() -> None:
+    loader = ToyLoader()
+    loader.stubs(IndirectionCellHeap=loader.heap((0xA0000, 0x6000)))
+    loader.toy.put(loader.manager, 0x1234)
+    found = loader.read()
+    assert found.heaps == ()
+    assert [(gap.kind, gap.address) for gap in found.gaps] == [("VirtualCallStubManager", loader.manager)]
+    assert "begins with 0x1234, no vtable of libcoreclr.so" in found.gaps[0].reason
 
 
 def test_a_heap_used_for_two_purposes_is_one_heap() -> None:

@@ -50,7 +50,8 @@ def test_a_fixup_precode_with_a_barrier(entry: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
-        (0x4C, StubCode("precode", method_desc=METHOD_DESC)),
+        (0x4A, StubCode("precode", method_desc=METHOD_DESC)),
+        (0x4C, StubCode("native-entry")),  # that of x64
         (5, StubCode("precode", method_desc=METHOD_DESC)),
         (9, StubCode("native-entry")),
     ],
