@@ -1,6 +1,6 @@
 """Many objects of the runtime that each keep a delegate to call later: timers, registrations with a CancellationToken."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +32,6 @@ class CallbackGroup:
     def is_framework(self) -> bool:
         """Whether the method is one of .NET."""
         return is_framework(self.method)
-
-
-def types_named(subject: Subject, *names: str) -> Iterator[Type]:
-    """Types of the heap that have one of these names."""
-    for method_table in subject.graph.table.method_tables.tolist():
-        found = subject.types.type(method_table)
-        if found.name in names:
-            yield found
 
 
 def field_offset(owner: Type, *names: str) -> int | None:

@@ -41,9 +41,11 @@ def shared_groups(subject: Subject, minimum_bytes: int) -> Iterator[Group]:
     top = np.array(graph.owned(None, graph.owned_count(None)), dtype=np.uint32)
     top = top[~np.isin(top, np.concatenate((graph.exact_roots, graph.conservative_roots)))]
     kinds = graph.table.types_of(top)
+    order = np.argsort(kinds, kind="stable")
+    top = top[order]
     found = []
-    for kind in np.unique(kinds).tolist():
-        members = top[kinds == kind]
+    for kind, first, count in zip(*np.unique(kinds[order], return_index=True, return_counts=True), strict=True):
+        members = top[first : first + count]
         retained = int(graph.dominators.retained_of_many(members).sum())
         if retained >= minimum_bytes:
             found.append(Group(int(graph.table.method_tables[kind]), members, retained))

@@ -1,6 +1,6 @@
 """What the rules of the diagnosis may ask: one bundle of the layers below, and the questions that several rules share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from heaphound.address import Address
 from heaphound.diagnose.observed import Observed
+from heaphound.errors import Malformed, Unreadable
 from heaphound.graph.object_graph import ObjectGraph
 from heaphound.results.analyze import PathStep
 from heaphound.runtime.calls import CodeSearch
@@ -44,6 +45,23 @@ class Subject:
         table = self.graph.table
         free = 0 if table.free_type_index is None else int(table.type_bytes[table.free_type_index])
         return int(table.type_bytes.sum()) - free
+
+    @cached_property
+    def type_names(self) -> tuple[str, ...]:
+        """Names of the heap's types in the order of their indices; "" for one that cannot be read (the walk has listed it)."""
+        return tuple(self._name(method_table) for method_table in self.graph.table.method_tables.tolist())
+
+    def _name(self, method_table: int) -> str:
+        try:
+            return self.types.type(method_table).name
+        except (Unreadable, Malformed):
+            return ""
+
+    def types_named(self, *names: str) -> Iterator[Type]:
+        """Types of the heap that have one of these names."""
+        for index, name in enumerate(self.type_names):
+            if name in names:
+                yield self.types.type(int(self.graph.table.method_tables[index]))
 
     def type_of(self, index: int) -> Type:
         """Type of a walked object. Raises Unreadable, Malformed."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heaphound.address import Address
-from heaphound.diagnose.callbacks import CallbackGroup, callback_groups, field_offset, passing, rows_of, types_named
+from heaphound.diagnose.callbacks import CallbackGroup, callback_groups, field_offset, passing, rows_of
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.holding import finding_root, held_by, root_words
@@ -35,6 +35,7 @@ TOKEN = "System.Threading.CancellationToken"
 NODES = (f"{SOURCE}+CallbackNode", "System.Threading.CancellationCallbackInfo", "System.Threading.CancellationCallbackInfo+WithSyncContext")
 REGISTER = ("Register", "UnsafeRegister", "InternalRegisterWithoutEC")
 MINIMUM_COUNT = 1000
+MINIMUM_OF_A_PARTITION = 10  # 3.1 spreads the registrations of a source over its processors
 MINIMUM_BYTES = 1 << 20
 LEAK_SHARE = 0.1
 METHODS_LISTED = 3
@@ -42,7 +43,7 @@ METHODS_LISTED = 3
 
 def find(subject: Subject) -> Iterator[Finding]:
     """A finding for each source with very many registrations."""
-    for node in types_named(subject, *NODES):
+    for node in subject.types_named(*NODES):
         callback = field_offset(node, "Callback")
         members = subject.instances(node.method_table)
         if callback is None or len(members) < MINIMUM_COUNT:
@@ -62,13 +63,17 @@ def _by_source(subject: Subject, node: Type, members: NDArray[np.uint32]) -> Ite
     if link is None or not len(members):
         return
     links = column(subject, subject.graph.table.addresses_of(members), link)
+    order = np.argsort(links, kind="stable")
+    owners, first, counts = np.unique(links[order], return_index=True, return_counts=True)
     by_source: dict[int, list[NDArray[np.uint32]]] = {}
-    for owner in np.unique(links).tolist():
+    # a million sources have one registration each: only what can add up to very many is looked at
+    for at in np.flatnonzero(counts >= MINIMUM_OF_A_PARTITION).tolist():
+        owner = int(owners[at])
         index = subject.graph.table.index_of(owner) if owner else None
         offset = None if index is None else field_offset(subject.type_of(index), "Source")
         source = None if offset is None else subject.graph.table.index_of(subject.runtime.memory.pointer(owner + offset))
         if source is not None and source != NO_OBJECT:
-            by_source.setdefault(source, []).append(members[links == owner])
+            by_source.setdefault(source, []).append(members[order[first[at] : first[at] + counts[at]]])
     for source, parts in by_source.items():
         yield source, np.concatenate(parts)
 

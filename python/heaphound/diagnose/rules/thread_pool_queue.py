@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from heaphound.address import Address
 from heaphound.diagnose.accumulation import program_type
 from heaphound.diagnose.blocked_threads import blocking_code, own_frame, waits_words
-from heaphound.diagnose.callbacks import field_offset, types_named
+from heaphound.diagnose.callbacks import field_offset
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.holding import finding_root, held_by
@@ -36,7 +36,7 @@ SITES_LISTED = 3
 
 def find(subject: Subject) -> Iterator[Finding]:
     """A finding for the queue if very many items wait in it."""
-    for kind in types_named(subject, QUEUE):
+    for kind in subject.types_named(QUEUE):
         offset = field_offset(kind, *ITEMS)
         for queue in subject.instances(kind.method_table).tolist() if offset is not None else ():
             items = subject.graph.table.index_of(subject.runtime.memory.pointer(subject.address_of(queue) + (offset or 0)))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from heaphound.address import Address
-from heaphound.diagnose.callbacks import CallbackGroup, callback_groups, field_offset, passing, rows_of, types_named
+from heaphound.diagnose.callbacks import CallbackGroup, callback_groups, field_offset, passing, rows_of
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.holding import held_by
@@ -37,7 +37,7 @@ SAMPLED = 1000
 
 def find(subject: Subject) -> Iterator[Finding]:
     """A finding for each method that very many timers call."""
-    for timer in types_named(subject, TIMER):
+    for timer in subject.types_named(TIMER):
         callback = field_offset(timer, "_timerCallback", "m_timerCallback")
         members = subject.instances(timer.method_table)
         if callback is None or len(members) < MINIMUM_COUNT:

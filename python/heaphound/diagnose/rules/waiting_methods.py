@@ -43,9 +43,7 @@ def find(subject: Subject) -> Iterator[Finding]:
 
 def _boxes(subject: Subject) -> int:
     """How many objects of async methods the heap has, in use or not; those of 10.0 that the runtime suspends are its Continuations."""
-    table = subject.graph.table
-    names = (subject.types.type(method_table).name for method_table in table.method_tables.tolist())
-    counts = zip(names, table.type_counts.tolist(), strict=True)
+    counts = zip(subject.type_names, subject.graph.table.type_counts.tolist(), strict=True)
     return sum(count for name, count in counts if BOX in name or name.startswith("System.Runtime.CompilerServices.Continuation"))
 
 
