@@ -152,3 +152,21 @@ def test_memory_that_a_burst_left_committed_is_no_leak(dump_factory: DumpFactory
     result = heaphound.open(dump_factory(recipe).path).analyze().result
     assert (result.verdict, [finding.rule for finding in result.findings]) == ("no-leak", ["free-space"])
     assert result.findings[0].severity == "note"
+
+
+@pytest.mark.parametrize("runtime", ["3.1.2", "9.0.11"])
+def test_interned_strings_name_the_code_that_interns(runtime: str, dump_factory: DumpFactory) -> None:
+    (first,) = analyzed("intern", runtime, dump_factory).findings
+    assert (first.rule, first.severity, first.type) == ("interned-strings", "leak", "System.String")
+    assert COUNT <= first.object_count < COUNT + 200  # and the literals of the program
+    assert lines(first) == [line_with("string.Intern(")]
+
+
+@pytest.mark.parametrize("runtime", ["6.0.6", "9.0.11"])
+def test_load_contexts_that_cannot_be_unloaded_name_what_holds_them(runtime: str, dump_factory: DumpFactory) -> None:
+    result = analyzed("plugins", runtime, dump_factory, 60)
+    found = next(finding for finding in result.findings if finding.rule == "load-contexts")
+    assert (found.severity, found.object_count) == ("leak", 60)
+    assert (found.holder.type, found.holder.field, found.root.kind) == ("Services.Plugins", "Reloaded", "static-field")
+    assert lines(found) == [line_with("context.Unload()")]
+    assert "on 60 of them Unload was called" in found.evidence[0]

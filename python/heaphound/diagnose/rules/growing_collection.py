@@ -23,7 +23,8 @@ from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.gathering import Gathering, gatherings, shared_groups
 from heaphound.diagnose.holding import Held, finding_root, held_by, root_words
-from heaphound.diagnose.slot import Slot, find_field, find_slot, item_count, reference_path
+from heaphound.diagnose.other_rules import is_of_other_rules
+from heaphound.diagnose.slot import Slot, find_field, find_slot, reference_path
 from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import Finding, Holder, Severity
 
@@ -34,13 +35,6 @@ MINIMUM_COUNT = 1000
 FEW_COUNT = 100  # enough where they are half of the heap
 FEW_BYTES = 8 << 20  # of less than that few objects, or one, are no news
 LEAK_SHARE = 0.2
-# what these hold is told by timers, cancellation-registrations, waiting-methods and thread-pool-queue
-OF_OTHER_RULES = (
-    "System.Threading.TimerQueue",
-    "System.Threading.CancellationTokenSource",
-    "System.Threading.SemaphoreSlim",
-    "System.Threading.ThreadPoolWorkQueue",
-)
 HALF = 0.5  # what holds half of the heap is the answer, whatever the code does to it
 
 
@@ -62,10 +56,7 @@ def find(subject: Subject) -> Iterator[Finding]:
     """A finding for each owner, or set of owners, whose bytes pile up in many objects of one type, or in few large ones."""
     minimum = max(MINIMUM_BYTES, int(MINIMUM_SHARE * subject.heap_bytes))
     for found in accumulations(subject, minimum):
-        of_others = _is_invocation_list(subject, found) or any(
-            subject.type_of(index).name.startswith(OF_OTHER_RULES) for index in found.chain
-        )
-        if _is_much(subject, found.piled_count, found.retained_bytes) and not of_others:
+        if _is_much(subject, found.piled_count, found.retained_bytes) and not is_of_other_rules(subject, found):
             yield _finding(subject, _pile(subject, found))
     for group in shared_groups(subject, minimum):
         if len(group.indices) >= FEW_COUNT and _is_much(subject, len(group.indices), group.retained_bytes):
@@ -78,12 +69,6 @@ def find(subject: Subject) -> Iterator[Finding]:
 def _is_much(subject: Subject, count: int, retained_bytes: int) -> bool:
     half = retained_bytes >= HALF * subject.heap_bytes
     return count >= (FEW_COUNT if half else MINIMUM_COUNT) or (half and retained_bytes >= FEW_BYTES)
-
-
-def _is_invocation_list(subject: Subject, found: Accumulation) -> bool:
-    """Subscribers of events are another rule's; delegates in a collection are this one's."""
-    in_collection = any(item_count(subject, index) is not None for index in found.chain)
-    return subject.types.type(found.piled_method_table).is_delegate and not in_collection
 
 
 def _pile(subject: Subject, found: Accumulation) -> Pile:
