@@ -126,6 +126,7 @@ FORMAT_VERSIONS: dict[str, tuple[str, ...]] = {
         "self.version >= _CONTEXT_FROM_FRAME_REGISTER",
         "MINIMUM_VERSION <= version <= MAXIMUM_VERSION",
         "version < _WITHOUT_RETURN_KIND",
+        "self.version >= _ABORTED_BEHIND_CALLS",
     ),
     # CodeView entries of the PE debug directory
     "heaphound.runtime.metadata.debug_directory": ("entry.minor_version == _PORTABLE_MINOR_VERSION",),

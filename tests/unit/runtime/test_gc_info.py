@@ -85,6 +85,15 @@ def test_what_funclets_and_exceptions_change() -> None:
     assert both.live_slots(20, FrameState(parent_of_funclet=True)) == [TWO_CALLS.registers[1], TWO_CALLS.stack[0]]
 
 
+@pytest.mark.parametrize(("version", "while_it_runs", "torn_out"), [(2, True, True), (3, True, False), (4, False, False)])
+def test_what_dies_with_a_call(version: int, while_it_runs: bool, torn_out: bool) -> None:
+    """A register that is live up to the return address of a call at 30, in code that is fully interruptible."""
+    method = Method(code_length=40, registers=(register("rbx"),), ranges=((0, 40),), timeline=((True,),) * 30 + ((False,),) * 10)
+    info = decoded(method, version)
+    assert bool(info.live_slots(30, CALLER)) is while_it_runs
+    assert bool(info.live_slots(30, FrameState(aborted=True))) is torn_out
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("machine", ENCODINGS)
 def test_every_part_of_the_header(version: int, machine: str) -> None:

@@ -84,7 +84,7 @@ class GcInfo:
         if state.active:  # stopped at the return address of a call, which 9.0 allows
             at_call = self._place_in_ranges(offset) is None and self._safe_point_index(offset - 1) is not None
             return offset - 1 if at_call else offset
-        return offset - 1
+        return offset if state.aborted and self.header.aborted_behind_calls else offset - 1
 
     def _tracked(self, offset: int, state: FrameState) -> list[Slot] | None:
         """Live tracked slots; None where even untracked ones must not be reported."""
