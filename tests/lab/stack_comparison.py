@@ -9,6 +9,7 @@ from typing import Any
 
 import heaphound
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
+from heaphound.runtime.threads import ThreadState
 from heaphound.session import Session
 from tests.lab.helper_states import untold_registers, unwound_again
 from tests.lab.misplaced_roots import explained_by, misplaced_frames
@@ -19,6 +20,8 @@ from tests.lab.untold_arguments import frames_with_structs
 
 Key = tuple[Any, ...]
 NOT_SET_UP = "root at an instruction without GC information"
+DIVERTED = "root of a HijackFrame"
+TO_BE_DIVERTED = "frame of a thread whose return is to be diverted"
 
 
 def compare_stacks(core: Path) -> Agreement:
@@ -81,6 +84,8 @@ class _Sorter:
                 counts["untold argument"] += 1
             elif one in misplaced:
                 counts["misplaced"] += 1
+            elif one.side == "ours" and one.place.startswith("HijackFrame"):
+                left.append(replace(one, what=DIVERTED))
             else:
                 stopped = one.side == "oracle's" and (one.os_id, one.sp) in self._stopped
                 left.append(replace(one, what=NOT_SET_UP) if stopped else one)
@@ -152,7 +157,8 @@ def _compare_frames(session: Session, theirs: dict[int, Row], found: Agreement, 
         found.threads += bool(ours or oracle)
         found.frames += len(oracle)
         found.agreed_frames += len(ours.keys() & oracle.keys())
-        _differ(found, thread.os_id or 0, "frame", ours, oracle)
+        what = TO_BE_DIVERTED if thread.state_bits & ThreadState.HIJACKED else "frame"
+        _differ(found, thread.os_id or 0, what, ours, oracle)
 
 
 def _count(found: Agreement, frame: Frame | StackEnd, first: bool) -> None:

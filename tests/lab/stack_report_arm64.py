@@ -2,7 +2,7 @@
 
     python -m tests.lab.stack_report_arm64 FILE...
 
-replaces what lies between the marks `<!-- sweep: begin -->` and `<!-- corpus: begin -->` and their ends.
+replaces what lies between the marks `<!-- corpus: begin -->`, `<!-- suspended: begin -->` and `<!-- sweep: begin -->` and their ends.
 """
 
 import argparse
@@ -25,8 +25,9 @@ def main() -> int:
     parser.add_argument("results", nargs="+", type=Path)
     rows = [row for file in parser.parse_args().results for row in read_results(file)]
     text = PAGE.read_text()
-    for name, table in (("sweep", sweep_tables(rows)), ("corpus", corpus_tables(rows))):
-        text = replaced(text, name, "\n".join(table))
+    for name in ("corpus", "suspended"):
+        text = replaced(text, name, "\n".join(tables(rows, name)))
+    text = replaced(text, "sweep", "\n".join(sweep_tables(rows)))
     PAGE.write_text(text)
     return 0
 
@@ -44,12 +45,12 @@ def sweep_tables(rows: list[Row]) -> Iterator[str]:
                 yield _line([runtime, code, f"{len(part)} of {possible}"], part)
     yield _line(["all", "", str(len(mine))], mine)
     yield ""
-    yield from islice(_rest(mine), 1, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
+    yield from islice(_rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
 
 
-def corpus_tables(rows: list[Row]) -> Iterator[str]:
+def tables(rows: list[Row], of: str) -> Iterator[str]:
     """A row a runtime, then what was not plain agreement."""
-    mine = [row for row in rows if row["of"] == "corpus"]
+    mine = [row for row in rows if row["of"] == of]
     yield f"| runtime | cores | {COLUMNS} |"
     yield "|---|---|---|---|---|---|---|---|"
     for runtime in (*RUNTIMES, "all"):
@@ -57,7 +58,7 @@ def corpus_tables(rows: list[Row]) -> Iterator[str]:
         if part:
             yield _line([runtime, str(len(part))], part)
     yield ""
-    yield from islice(_rest(mine), 1, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
+    yield from islice(_rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
 
 
 def _line(head: list[str], rows: list[Row]) -> str:

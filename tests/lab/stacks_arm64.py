@@ -1,10 +1,11 @@
 """Stacks of programs in the arm64 machine, compared with the oracle's.
 
-    python -m tests.lab.stacks_arm64 --results FILE [--corpus N] [--sweep N] [--runtime 8.0.31-arm64 ...] [--keep --directory DIR]
+    python -m tests.lab.stacks_arm64 --results FILE [--suspended] [--corpus N] [--sweep N] [--runtime 8.0.31-arm64 ...]
 
-`--corpus` stops the threads of Corpus anywhere, as `tests.lab.corpus` does on x64; `--sweep` does those points of `tests.lab.stack_sweep`
-that FILE does not hold yet. While the oracle is asked about one core, the machine makes the next. `tests.lab.stack_report_arm64` makes
-tables of FILE.
+`--suspended` takes one core of Suspended, whose threads a collection holds up for ever; `--corpus` stops the threads of Corpus anywhere, as
+`tests.lab.corpus` does on x64; `--sweep` does those points of `tests.lab.stack_sweep` that FILE does not hold yet. `--keep` with
+`--directory` keeps the cores that differ. While the oracle is asked about one core, the machine makes the next.
+`tests.lab.stack_report_arm64` makes tables of FILE.
 """
 
 import argparse
@@ -81,6 +82,12 @@ def sweep(runtime: str) -> Iterator[Work]:
             release, code = variants[(turn + 3 * at) % len(variants)]
             if exists(program, runtime, code):
                 yield Work(Recipe(program, runtime, arguments, release=release, settings=KINDS_OF_CODE[code]), "sweep", code)
+
+
+def suspended(runtime: str) -> Iterator[Work]:
+    """Suspended without tiers, so that loops are stopped by diverting returns; before .NET 5 nothing native can hold up a collection."""
+    if not runtime.startswith("3."):
+        yield Work(Recipe("Suspended", runtime, ("4",), settings=(("TieredCompilation", "0"),)), "suspended", "no tiers")
 
 
 def in_turn(parts: Iterable[Iterable[Work]]) -> list[Work]:
@@ -160,6 +167,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True, help="JSON lines; grows")
     parser.add_argument("--runtime", action="append", choices=RUNTIMES, help="all if none is named")
+    parser.add_argument("--suspended", action="store_true", help="one core of Suspended a runtime")
     parser.add_argument("--corpus", type=int, default=0, help="cores of Corpus a runtime")
     parser.add_argument("--skip", type=int, default=0, help="begin Corpus that many builds and settings later")
     parser.add_argument("--sweep", type=int, default=0, help="points of the sweep a runtime")
@@ -173,7 +181,8 @@ def main() -> int:
     runtimes = tuple(arguments.runtime or RUNTIMES)
     stopped = [corpus(runtime, arguments.corpus, arguments.skip, chance) for runtime in runtimes]
     points = [islice((work for work in sweep(runtime) if work.what not in done), arguments.sweep) for runtime in runtimes]
-    waiting = in_turn([*stopped, *points])
+    held_up = [suspended(runtime) for runtime in runtimes] if arguments.suspended else []
+    waiting = in_turn([*held_up, *stopped, *points])
     comparer = Comparer(arguments.results, arguments.keep)
     with tempfile.TemporaryDirectory() as temporary:
         directory = arguments.directory or Path(temporary)
