@@ -55,6 +55,7 @@ def test_the_field_of_the_program_that_holds_what_piles_up(
         ("steady-cache", "9.0.11", "map", "makes room where it adds"),
         ("loaded-once", "6.0.6", "byId", "assigned as a whole by Services.Countries.Load"),
         ("pool", "8.0.4", "pool", "takes from it or makes a new one"),
+        ("evicting", "8.0.4", "pages", "Services.PageCache.MakeRoom() makes room where it adds"),
     ],
 )
 def test_what_the_code_keeps_at_a_size_is_no_leak(scenario: str, runtime: str, field: str, words: str, dump_factory: DumpFactory) -> None:
@@ -170,3 +171,26 @@ def test_load_contexts_that_cannot_be_unloaded_name_what_holds_them(runtime: str
     assert (found.holder.type, found.holder.field, found.root.kind) == ("Services.Plugins", "Reloaded", "static-field")
     assert lines(found) == [line_with("context.Unload()")]
     assert "on 60 of them Unload was called" in found.evidence[0]
+
+
+def test_a_method_that_would_remove_and_is_not_called_removes_nothing(dump_factory: DumpFactory) -> None:
+    result = analyzed("forgotten", "9.0.11", dump_factory, release=True)
+    first = result.findings[0]
+    assert (result.verdict, first.severity, first.holder.field) == ("leak", "leak", "sessions")
+    assert any("Services.SessionRegistry.Close(System.Int32) would remove from it" in words for words in first.evidence)
+
+
+def test_what_comes_and_goes_is_not_called_a_leak(dump_factory: DumpFactory) -> None:
+    """A timer sweeps it: whether more comes than goes, one dump cannot tell."""
+    result = analyzed("expiring", "6.0.6", dump_factory)
+    first = result.findings[0]
+    assert (result.verdict, first.severity, first.holder.field) == ("unclear", "waste", "tokens")
+    assert any("Services.TokenCache.Sweep(System.Object) removes from it" in words for words in first.evidence)
+
+
+def test_two_indexes_of_the_same_objects_are_both_named(dump_factory: DumpFactory) -> None:
+    result = analyzed("two-indexes", "10.0.11", dump_factory)
+    first = result.findings[0]
+    assert (result.verdict, first.holder.type, first.holder.field) == ("leak", "Services.Customers", "byId, byName")
+    assert (first.type, first.object_count, first.retained_bytes) == ("Services.Quote", COUNT, 376 * COUNT)
+    assert set(lines(first)) == {line_with("byId.Add(id, q)")}

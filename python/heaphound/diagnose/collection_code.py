@@ -11,7 +11,7 @@ from heaphound.results.analyze import CodeRole, CodeSite
 from heaphound.runtime.calls import CALLS
 from heaphound.runtime.calls import CodeSite as Site
 from heaphound.runtime.collection_writes import CollectionWrite, collection_writes, value_source
-from heaphound.runtime.evictions import evicting_methods, makes_another
+from heaphound.runtime.evictions import evicting_methods, is_called, makes_another
 from heaphound.runtime.field_uses import whole_assignments
 from heaphound.runtime.types import Type
 
@@ -21,6 +21,9 @@ CONSTRUCTORS = (".ctor", ".cctor")
 REMOVING_NAMES = frozenset((
     "Remove", "RemoveAt", "RemoveAll", "RemoveRange", "RemoveFirst", "RemoveLast", "RemoveWhere", "TryRemove", "Clear", "Dequeue",
     "TryDequeue", "Pop", "TryPop", "TryTake", "Take", "TryRead", "ReadAsync", "ReadAllAsync", "Evict", "Compact", "SetLength", "set_Length",
+))
+TAKING_NAMES = frozenset((
+    "Dequeue", "TryDequeue", "Pop", "TryPop", "TryTake", "Take", "TryRead", "ReadAsync", "ReadAllAsync", "RemoveFirst",
 ))
 # fmt: on
 
@@ -39,11 +42,14 @@ class CollectionCode:
         return [write for slot in self.slots for write in collection_writes(self.subject.search, slot.definition, slot.field)]
 
     @cached_property
+    def _removals(self) -> list[CollectionWrite]:
+        search = self.subject.search
+        return [write for slot in self.slots for write in collection_writes(search, slot.definition, slot.field, REMOVING_NAMES)]
+
+    @cached_property
     def removes(self) -> list[CollectionWrite]:
-        """Calls that remove from it."""
-        return [
-            write for slot in self.slots for write in collection_writes(self.subject.search, slot.definition, slot.field, REMOVING_NAMES)
-        ]
+        """Calls that remove from it, in methods that some code calls."""
+        return [write for write in self._removals if is_called(self.subject.search, write.site)]
 
     @cached_property
     def evictions(self) -> list[CollectionWrite]:
@@ -79,6 +85,11 @@ class CollectionCode:
         return bool(self.evictions or self.takes_or_makes or self.assigned_whole)
 
     @property
+    def is_consumed(self) -> bool:
+        """Whether what is removed is whatever comes next, as from a queue: then what is in it is a backlog."""
+        return any(write.method.partition("(")[0].rpartition(".")[2] in TAKING_NAMES for write in self.removes)
+
+    @property
     def only_grows(self) -> bool:
         """Whether some code adds and none removes."""
         return bool(self.adds) and not self.removes
@@ -108,7 +119,10 @@ class CollectionCode:
             for write in self.removes[:2]:
                 yield f"{write.site.written_method} removes from it ({place(write.site)})"
         elif self.adds:
-            yield "no code of the loaded assemblies removes from it"
+            for write in self._removals[:2]:
+                yield f"{write.site.written_method} would remove from it ({place(write.site)}), but no loaded code calls it"
+            if not self._removals:
+                yield "no code of the loaded assemblies removes from it"
         elif self.assigned_whole:
             methods = dict.fromkeys(f"{site.written_method} ({place(site)})" for site in self.assigned_whole[:2])
             yield f"it is assigned as a whole by {', '.join(methods)}, and no code of the loaded assemblies adds to it or hands it on"

@@ -53,7 +53,7 @@ def shared_groups(subject: Subject, minimum_bytes: int) -> Iterator[Group]:
 
 
 def gatherings(subject: Subject, members: Sequence[int], inside: int | None = None) -> list[Gathering]:
-    """The fields whose collections lead to most of the given objects, those that hold most of them first.
+    """The fields whose collections lead to most of the given objects, in the order of their names.
 
     `inside`: look only at what this object dominates. Objects are sampled, so a collection that holds only some of them can be missed.
     """
@@ -68,7 +68,8 @@ def gatherings(subject: Subject, members: Sequence[int], inside: int | None = No
         if slot is not None:
             slots.setdefault((slot.type_name, slot.field), Gathering(slot, held))
     own = [found for found in slots.values() if not is_framework(found.slot.type_name)]
-    return (own or list(slots.values()))[:HOLDERS_NAMED]
+    # in the order of their names: the same leak has the same fingerprint in each dump
+    return sorted((own or list(slots.values()))[:HOLDERS_NAMED], key=lambda found: (found.slot.type_name, found.slot.field))
 
 
 def _climb(subject: Subject, index: int, inside: int | None) -> set[int]:

@@ -295,6 +295,44 @@ namespace Services
         public static void Run(int n) { shared = new LruCache(n); for (int i = 0; i < 3 * n; i++) shared.Put(i, new Quote { Symbol = i.ToString() }); }
     }
 
+    // evicting: the same, but a method of its own makes room
+    public sealed class PageCache
+    {
+        private static readonly Dictionary<int, Quote> pages = new Dictionary<int, Quote>();
+        private static int limit;
+        public static void Store(int key, Quote q) { pages.Add(key, q); MakeRoom(); }
+        private static void MakeRoom() { while (pages.Count > limit) { int first = 0; foreach (var known in pages.Keys) { first = known; break; } pages.Remove(first); } }
+        public static void Run(int n) { limit = n; for (int i = 0; i < 2 * n; i++) Store(i, new Quote()); }
+    }
+
+    // forgotten: sessions that nobody closes, though there is a method for that
+    public sealed class SessionRegistry
+    {
+        private static readonly Dictionary<int, Quote> sessions = new Dictionary<int, Quote>();
+        public static void Open(int id) { sessions[id] = new Quote(); }
+        public static void Close(int id) { sessions.Remove(id); }
+        public static void Run(int n) { for (int i = 0; i < n; i++) Open(i); }
+    }
+
+    // expiring: a timer removes what is old
+    public sealed class TokenCache
+    {
+        private static readonly ConcurrentDictionary<int, Quote> tokens = new ConcurrentDictionary<int, Quote>();
+        private static Timer sweeper;
+        public static Quote Get(int id) => tokens.GetOrAdd(id, key => new Quote());
+        private static void Sweep(object state) { foreach (var entry in tokens) if (entry.Value.Price < 0) tokens.TryRemove(entry.Key, out _); }
+        public static void Run(int n) { sweeper = new Timer(Sweep, null, 60000, 60000); for (int i = 0; i < n; i++) Get(i); }
+    }
+
+    // two-indexes: the same objects by id and by name
+    public static class Customers
+    {
+        private static readonly Dictionary<int, Quote> byId = new Dictionary<int, Quote>();
+        private static readonly Dictionary<string, Quote> byName = new Dictionary<string, Quote>();
+        public static void Add(int id, Quote q) { byId.Add(id, q); byName.Add("customer" + id, q); }
+        public static void Run(int n) { for (int i = 0; i < n; i++) Add(i, new Quote()); }
+    }
+
     // loaded-once: reference data that a static method loads at the start
     public static class Countries
     {
@@ -409,7 +447,7 @@ namespace Services
 #if NET6_0_OR_GREATER
             "priority" => Scheduler.Run,
 #endif
-            "native" => Bitmap.Run, "native-held" => Gallery.Run, "burst" => Burst.Run, "steady-cache" => LruCache.Run, "loaded-once" => Countries.Run, "pool" => Buffers.Run, "model" => Model.Run,
+            "native" => Bitmap.Run, "native-held" => Gallery.Run, "burst" => Burst.Run, "steady-cache" => LruCache.Run, "loaded-once" => Countries.Run, "evicting" => PageCache.Run, "forgotten" => SessionRegistry.Run, "expiring" => TokenCache.Run, "two-indexes" => Customers.Run, "pool" => Buffers.Run, "model" => Model.Run,
             "deep-list" => Chain.Run, "starved" => Worker.Run, "emitted" => Proxies.Run, "http" => Rates.Run, "streams" => Exports.Run, "observers" => Sensor.Run, "threads-stuck" => Accounts.Run,
             "tree" => Trie.Run, "log" => Trace.Run, "memory-stream" => Journal.Run, "nothing" => _ => { }, 
             _ => throw new ArgumentException("unknown scenario " + name),

@@ -87,7 +87,7 @@ def _finding(subject: Subject, node: Type, source: int, groups: Sequence[Callbac
     return Finding(
         rule=ID,
         title=f"{count:,} registrations with one {SOURCE}{where}: {share:.0%} of the heap",
-        severity="leak" if share >= LEAK_SHARE else "note",
+        severity="leak" if share >= LEAK_SHARE and not _waits_of_framework(groups) else "note",
         confidence=0.85 if code else 0.75,
         retained_bytes=retained,
         object_count=count,
@@ -104,6 +104,11 @@ def _finding(subject: Subject, node: Type, source: int, groups: Sequence[Callbac
         evidence=tuple(_evidence(groups, retained)),
         caveats=() if code else ("the code that registers was not found in the loaded assemblies",),
     )
+
+
+def _waits_of_framework(groups: Sequence[CallbackGroup]) -> bool:
+    """Whether only .NET itself registered, for waits that go on: each may be an open connection. Linked sources are the program's."""
+    return all(group.is_framework and not group.method.startswith(SOURCE) for group in groups)
 
 
 def _code(subject: Subject, groups: Sequence[CallbackGroup]) -> tuple[CodeSite, ...]:

@@ -27,7 +27,6 @@ LASTING = {"gen2": "generation 2", "loh": "the large object heap", "poh": "the p
 COMMITTED = "gc-committed"
 NOT_USED = "stacks-untouched"
 MINIMUM_FREE = 8 << 20
-MINIMUM_WASTE = 32 << 20
 MINIMUM_COMMITTED = 64 << 20
 SHARE = 0.5
 COMMITTED_SHARE = 0.3
@@ -55,11 +54,10 @@ def _fragmented(subject: Subject, heap: HeapResult, generation: GenerationSize) 
     kinds = Counter(subject.type_of(index).name for index in live)
     held = held_by(subject, live[0]) if live else None
     where = "" if held is None or held.root is None else f", {root_words(held.root)} holds the largest of them"
-    wasted = free >= max(MINIMUM_WASTE, SHARE * (subject.heap_bytes + free))
     return Finding(
         rule=ID,
         title=f"{name} is {generation.fragmentation:.0%} free blocks: {free:,} bytes between objects{where}",
-        severity="waste" if wasted else "note",
+        severity="note",
         confidence=0.6,
         retained_bytes=0,
         object_count=generation.object_count,

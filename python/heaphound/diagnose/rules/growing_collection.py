@@ -35,6 +35,7 @@ MINIMUM_COUNT = 1000
 FEW_COUNT = 100  # enough where they are half of the heap
 FEW_BYTES = 8 << 20  # of less than that few objects, or one, are no news
 LEAK_SHARE = 0.2
+LARGE_BYTES = 32 << 20  # so much in few objects is a leak too
 HALF = 0.5  # what holds half of the heap is the answer, whatever the code does to it
 
 
@@ -138,7 +139,9 @@ def _holder(subject: Subject, pile: Pile) -> Holder:
 def _severity(share: float, pile: Pile, code: CollectionCode) -> Severity:
     if code.is_bounded or (pile.count < FEW_COUNT and not code.only_grows):
         return "note"
-    if share >= HALF or (share >= LEAK_SHARE and code.only_grows):
+    many = pile.count >= MINIMUM_COUNT or pile.retained_bytes >= LARGE_BYTES
+    keyed = bool(code.removes) and not code.is_consumed  # entries come and go: whether more come than go one dump cannot tell
+    if many and not keyed and (share >= HALF or (share >= LEAK_SHARE and code.only_grows)):
         return "leak"
     return "waste" if share >= LEAK_SHARE or code.adds else "note"
 

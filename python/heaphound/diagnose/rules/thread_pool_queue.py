@@ -56,7 +56,7 @@ def _finding(subject: Subject, queue: int, items: int, count: int) -> Finding:
     return Finding(
         rule=ID,
         title=f"{count:,} work items wait for a thread of the pool: {share:.0%} of the heap",
-        severity="leak" if share >= LEAK_SHARE else "waste",
+        severity="leak" if share >= LEAK_SHARE and blocked else "waste",
         confidence=0.85 if blocked else 0.6,
         retained_bytes=retained,
         object_count=count,

@@ -8,7 +8,8 @@ Why it is a leak
 Evidence
     The logical stacks of `heaphound tasks`, exact: how many, at which await, what they wait for, what they keep alive.
 What it cannot see
-    Whether they have just started. Calls that wait for a socket may each be an open connection: they are a note.
+    Whether they have just started. Calls that wait for a socket may each be an open connection: they are a note; those that wait for the
+    next tick of a PeriodicTimer or the next item of a Channel may each serve one: they are a waste.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ MINIMUM_COUNT = 1000
 MINIMUM_BYTES = 1 << 20
 LEAK_SHARE = 0.1
 CONNECTIONS = ("System.Net.", "System.IO.Pipelines.")
+LOOPS = ("System.Threading.PeriodicTimer", "System.Threading.Channels.")  # what a loop for each connection waits for
 FRAMES_LISTED = 5
 LONGEST_PATH = 20
 
@@ -51,13 +53,14 @@ def _finding(subject: Subject, row: AsyncStackRow) -> Finding:
     innermost, retained = row.frames[0], row.retained_bytes or 0
     share = retained / subject.heap_bytes
     connection = row.awaiting is not None and row.awaiting.startswith(CONNECTIONS)
+    loop = row.awaiting is not None and row.awaiting.startswith(LOOPS)
     index = subject.graph.table.index_of(row.frames[-1].address)
     held = None if index is None else held_by(subject, index)
     method = next((frame.method for frame in row.frames if frame.kind in ("method", "suspended")), innermost.method)
     return Finding(
         rule=ID,
         title=f"{row.count:,} calls of {method} wait for {row.waits_for}: {share:.0%} of the heap",
-        severity="leak" if share >= LEAK_SHARE and not connection else "note",
+        severity="note" if connection or share < LEAK_SHARE else "waste" if loop else "leak",
         confidence=0.75,
         retained_bytes=retained,
         object_count=row.count,
@@ -70,7 +73,7 @@ def _finding(subject: Subject, row: AsyncStackRow) -> Finding:
         code=tuple(_code(subject, frame) for frame in row.frames[:FRAMES_LISTED] if frame.kind in ("method", "suspended")),
         advice="find out why what they wait for does not come; let the await end by a timeout or a CancellationToken (WaitAsync)",
         evidence=(f"their outermost objects keep {retained:,} bytes alive", "`heaphound tasks` shows the logical stack"),
-        caveats=("each may be an open connection, and then no mistake",) if connection else (),
+        caveats=("each may serve an open connection, and then no mistake",) if connection or loop else (),
     )
 
 
