@@ -54,7 +54,8 @@ LARGE = struct((0, ElementType.OBJECT, 8), (8, ElementType.I8, 8), (16, ElementT
         (LARGE, None),
         (struct((0, ElementType.R4, 4), (4, ElementType.I4, 4)), ("integer",)),
         (struct((0, ElementType.U1, 1), (1, ElementType.I4, 4)), None),
-        (struct((0, ElementType.U8, 8), (8, ElementType.U8, 8), name="System.Runtime.Intrinsics.Vector128<System.Byte>"), None),
+        (struct((0, ElementType.VALUE_TYPE, 16)), None),  # a vector
+        (struct((0, ElementType.VALUE_TYPE, 8), (8, ElementType.OBJECT, 8)), None),
         (ArgumentKind("Empty", ElementType.VALUE_TYPE, 1, ()), None),
         (struct((0, ElementType.U1, 1), size=16), ("integer", "integer")),
     ],

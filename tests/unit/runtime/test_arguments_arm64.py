@@ -8,7 +8,7 @@ from heaphound.runtime.element_types import ElementType
 from tests.unit.runtime.test_arguments import DOUBLE, FLOATS, INTEGER, LARGE, MIXED, OBJECT, PAIR, struct
 
 REGISTERS, STACK = 112, 176
-FLOAT, INTEGERS, DOUBLES = ElementType.R4, ElementType.I8, ElementType.R8
+FLOAT, INTEGERS, DOUBLES, VECTOR = ElementType.R4, ElementType.I8, ElementType.R8, ElementType.VALUE_TYPE
 
 
 @pytest.mark.parametrize(
@@ -23,10 +23,16 @@ FLOAT, INTEGERS, DOUBLES = ElementType.R4, ElementType.I8, ElementType.R8
         (struct((0, FLOAT, 4), (8, DOUBLES, 8)), 0),
         (struct((0, FLOAT, 4), size=8), 0),  # room behind it that no field fills
         (struct((0, FLOAT, 4), (0, FLOAT, 4)), 0),  # two fields in one place
-        (struct((0, INTEGERS, 8), (8, INTEGERS, 8), name="System.Runtime.Intrinsics.Vector128<System.Byte>"), 1),
-        (struct((0, INTEGERS, 8), name="System.Runtime.Intrinsics.Vector64<System.Byte>"), 1),
-        (struct(*((8 * index, INTEGERS, 8) for index in range(4)), name="System.Runtime.Intrinsics.Vector256<System.Byte>"), 2),
-        (struct((0, INTEGERS, 8), (8, INTEGERS, 8), name="System.Numerics.Vector<System.Byte>"), 0),
+        (struct((0, VECTOR, 16)), 1),
+        (struct((0, VECTOR, 8)), 1),
+        (struct((0, VECTOR, 16), (16, VECTOR, 16)), 2),
+        (struct((0, VECTOR, 8), (8, VECTOR, 16)), 0),
+        (struct((0, VECTOR, 32)), 0),  # not of this machine
+        (struct((0, VECTOR, 16), (16, DOUBLES, 8)), 0),
+        (
+            struct(*((8 * index, INTEGERS, 8) for index in range(4)), name="System.Runtime.Intrinsics.Vector256<System.Byte>"),
+            0,
+        ),  # up to 6.0
         (ArgumentKind("Empty", ElementType.VALUE_TYPE, 1, ()), 0),
     ],
 )

@@ -1,9 +1,9 @@
 """Calling convention of arm64, as the runtime's own code uses it on Unix.
 
 Source: ArgIterator for TARGET_ARM64 of src/coreclr/vm/callingconvention.h, MethodTable::GetHFAType of class.cpp, v3.1 to v10.0: eight
-general and eight vector registers; a struct of one to four floating-point numbers of one size goes into vector registers, any other of up
-to 16 bytes into general ones, whole; where the registers left do not suffice, it goes onto the stack and so do all that follow; a larger
-one is passed by reference. The buffer of a result is passed in x8, which is no argument.
+general and eight vector registers; a struct of one to four floating-point numbers or vectors of one size goes into vector registers, any
+other of up to 16 bytes into general ones, whole; where the registers left do not suffice, it goes onto the stack and so do all that
+follow; a larger one is passed by reference. The buffer of a result is passed in x8, which is no argument.
 """
 
 from heaphound.runtime.arguments.places import ArgumentKind, Piece
@@ -12,9 +12,9 @@ from heaphound.runtime.element_types import ElementType
 _REGISTERS = 8
 _WORD = 8
 _LARGEST_BY_VALUE = 16
-_MOST_FLOATS = 4
+_MOST_PARTS = 4
+_VECTOR_BYTES = (8, 16)
 _FLOATS = (ElementType.R4, ElementType.R8)
-_VECTORS = tuple(f"System.Runtime.Intrinsics.Vector{bits}<" for bits in (64, 128, 256, 512))  # each a vector register for 16 bytes
 
 
 class Arm64Arguments:
@@ -63,12 +63,12 @@ def vector_registers(kind: ArgumentKind) -> int:
     """How many vector registers an argument takes; 0 for one that goes into general registers."""
     if not kind.is_struct:
         return 1 if kind.element_type in _FLOATS else 0
-    if kind.name.startswith(_VECTORS):
-        return max(1, kind.size_bytes // _LARGEST_BY_VALUE)
-    kinds = {leaf.element_type for leaf in kind.leaves}
-    if len(kinds) != 1 or not kinds <= set(_FLOATS) or len(kind.leaves) > _MOST_FLOATS:
+    kinds = {(leaf.element_type, leaf.size_bytes) for leaf in kind.leaves}
+    if len(kinds) != 1 or len(kind.leaves) > _MOST_PARTS:
         return 0
-    each = kind.leaves[0].size_bytes
+    each, first = kind.leaves[0].size_bytes, kind.leaves[0]
+    if first.element_type not in _FLOATS and not (first.is_vector and each in _VECTOR_BYTES):
+        return 0
     alone = sorted(leaf.offset for leaf in kind.leaves) == [each * index for index in range(len(kind.leaves))]
     return len(kind.leaves) if alone and kind.size_bytes == each * len(kind.leaves) else 0
 

@@ -11,12 +11,14 @@ from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.inline_arrays import inline_array
 
 _WORD = 8
+# Types that the JIT keeps in a vector register each (MethodTable::GetVectorHFA of src/coreclr/vm/class.cpp); larger ones consist of them.
+_VECTOR_CLASSES = ("System.Numerics.Vector<", "System.Runtime.Intrinsics.Vector64<", "System.Runtime.Intrinsics.Vector128<")
 _BY_REFERENCE_CLASS = "System.ByReference<"  # up to 6.0 its field is declared an IntPtr (MethodTable::IsByReferenceOfT)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One primitive value. `element_type` is a CorElementType; of an enum that of its underlying type."""
+    """One primitive value, or one vector. `element_type` is a CorElementType; of an enum that of its underlying type."""
 
     offset: int
     element_type: int
@@ -31,6 +33,11 @@ class Leaf:
     def is_interior(self) -> bool:
         """Whether it may point anywhere, also into an object."""
         return self.element_type == ElementType.BY_REFERENCE
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it fills a vector register; it holds no references."""
+        return self.element_type == ElementType.VALUE_TYPE
 
 
 def leaves_of(kind: ResolvedType) -> tuple[Leaf, ...]:
@@ -65,6 +72,9 @@ def _fields(kind: ResolvedType, start: int, depth: int) -> Iterator[Leaf]:
     fields = value_fields(kind)
     if kind.name.startswith(_BY_REFERENCE_CLASS):
         yield Leaf(start, ElementType.BY_REFERENCE, _WORD)
+        return
+    if kind.name.startswith(_VECTOR_CLASSES) and kind.layout is not None:
+        yield Leaf(start, ElementType.VALUE_TYPE, kind.layout.value_bytes)
         return
     repeated = inline_array(kind, fields)
     if repeated is not None:

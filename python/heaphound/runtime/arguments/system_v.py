@@ -13,14 +13,6 @@ _REGISTERS, _FLOAT_REGISTERS = 6, 8
 _WORD = 8
 _LARGEST_IN_REGISTERS = 16
 _FLOATS = (ElementType.R4, ElementType.R8)
-# Types that the JIT keeps in vector registers, and which as arguments go through memory.
-_VECTORS = (
-    "System.Numerics.Vector<",
-    "System.Runtime.Intrinsics.Vector64<",
-    "System.Runtime.Intrinsics.Vector128<",
-    "System.Runtime.Intrinsics.Vector256<",
-    "System.Runtime.Intrinsics.Vector512<",
-)
 
 
 class SystemVArguments:
@@ -75,7 +67,7 @@ class SystemVArguments:
 
 def eightbytes(kind: ArgumentKind) -> tuple[str, ...] | None:
     """`integer` or `float` for each eight bytes of a struct that goes into registers; None for one that goes through memory."""
-    if not kind.leaves or kind.size_bytes > _LARGEST_IN_REGISTERS or kind.name.startswith(_VECTORS):
+    if not kind.leaves or kind.size_bytes > _LARGEST_IN_REGISTERS or any(leaf.is_vector for leaf in kind.leaves):
         return None
     if any(leaf.offset % leaf.size_bytes for leaf in kind.leaves):
         return None
