@@ -12,6 +12,7 @@ from heaphound.dump.native_frames import NativeFrame
 from heaphound.errors import UsageError
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.stack import StackResult
+from heaphound.results.threads import ThreadRow
 from heaphound.runtime.stacks.frame import ManagedFrame, StackEnd
 from heaphound.runtime.stacks.further_frames import MixedFrame
 from heaphound.runtime.threads import Thread
@@ -41,11 +42,16 @@ def stack(
     if parallel:
         return _merged(session, rows, chosen, others, limit, native)
     found = [rows.thread(item, limit, native) for item in chosen]
-    shown = tuple(row for row in found if row.frames or row.stack_end or thread is not None)
-    silent = tuple(row.managed_id for row in found if row not in shown)
+    silent = tuple(row.managed_id for row in found if not _is_shown(row, thread))
+    shown = tuple(row for row in found if _is_shown(row, thread))
     natives = tuple(rows.native_thread(os_id, limit) for os_id in others)
     result = StackResult(shown, without_frames=silent, native_threads=natives)
     return Answer(dump_facts(session), Coverage(notes=(*rows.notes, *lacking_for_stacks(session))), result)
+
+
+def _is_shown(row: ThreadRow, wanted: int | None) -> bool:
+    """A thread without frames is listed apart, unless it was asked for."""
+    return bool(row.frames or row.stack_end or wanted is not None)
 
 
 def _by_id(threads: list[Thread], wanted: int) -> list[Thread]:
