@@ -62,3 +62,22 @@ def test_a_finalizer_that_blocks(dump_factory: Callable[[Recipe], LabDump]) -> N
     assert COUNT - 2 <= first.object_count <= COUNT
     assert first.code[0].role == "blocks"
     assert first.code[0].line == line_with("class SlowFinalizer")
+
+
+def test_a_clear_on_another_way_through_the_method_keeps_no_size(dump_factory: Callable[[Recipe], LabDump]) -> None:
+    """Run adds to `keep` in most of its cases and clears it in one."""
+    first = first_finding(dump_factory(leaks(VERSION, "closures", COUNT)).path)
+    assert (first.rule, first.severity, first.holder.field, first.type) == (
+        "growing-collection",
+        "leak",
+        "keep",
+        "System.Func<System.Int32>",
+    )
+
+
+def test_callbacks_registered_as_an_action_are_told_by_their_own_method(dump_factory: Callable[[Recipe], LabDump]) -> None:
+    """Register(Action) registers a lambda of CancellationToken's own, with the Action as its state."""
+    first = first_finding(dump_factory(leaks(VERSION, "cancellation", COUNT)).path)
+    assert (first.rule, first.object_count, first.root.field) == ("cancellation-registrations", COUNT, "Shutdown")
+    assert first.code[0].line == line_with("shutdown.Register(Abort)")
+    assert any("Leaks.RequestHandler.Abort()" in words for words in first.evidence)

@@ -25,6 +25,8 @@ REMOVING_NAMES = frozenset((
 TAKING_NAMES = frozenset((
     "Dequeue", "TryDequeue", "Pop", "TryPop", "TryTake", "Take", "TryRead", "ReadAsync", "ReadAllAsync", "RemoveFirst",
 ))
+POOL_NAMES = frozenset(("TryTake", "TryPop", "Pop", "TryDequeue", "Dequeue", "Take"))
+EMPTYING_NAMES = frozenset(("Clear", "SetLength", "set_Length"))
 # fmt: on
 
 
@@ -58,9 +60,16 @@ class CollectionCode:
 
     @cached_property
     def takes_or_makes(self) -> list[CollectionWrite]:
-        """Removals in methods that also make such an object: the collection is a pool, no larger than what was in use at once."""
+        """Methods that take the next item or make one, and add none: the collection is a pool, no larger than what was in use at once."""
         made = None if self.piled.is_array else self.piled.definition_name
-        return [write for write in self.removes if makes_another(write.site, made)]
+        adding = {(write.site.module.name, write.site.method_rid) for write in self.adds}
+        return [
+            write
+            for write in self.removes
+            if _called(write) in POOL_NAMES
+            and (write.site.module.name, write.site.method_rid) not in adding
+            and makes_another(write.site, made)
+        ]
 
     @cached_property
     def assigned_whole(self) -> list[Site]:
@@ -85,9 +94,10 @@ class CollectionCode:
         return bool(self.evictions or self.takes_or_makes or self.assigned_whole)
 
     @property
-    def is_consumed(self) -> bool:
-        """Whether what is removed is whatever comes next, as from a queue: then what is in it is a backlog."""
-        return any(write.method.partition("(")[0].rpartition(".")[2] in TAKING_NAMES for write in self.removes)
+    def is_swept(self) -> bool:
+        """Whether single entries are removed that the code chooses, and not only whatever comes next, as from a queue, or all at once."""
+        names = {_called(write) for write in self.removes}
+        return bool(names) and not names & TAKING_NAMES and not names <= EMPTYING_NAMES
 
     @property
     def only_grows(self) -> bool:
@@ -126,6 +136,11 @@ class CollectionCode:
         elif self.assigned_whole:
             methods = dict.fromkeys(f"{site.written_method} ({place(site)})" for site in self.assigned_whole[:2])
             yield f"it is assigned as a whole by {', '.join(methods)}, and no code of the loaded assemblies adds to it or hands it on"
+
+
+def _called(write: CollectionWrite) -> str:
+    """Name of the collection's method that is called, without its type."""
+    return write.method.partition("(")[0].rpartition(".")[2]
 
 
 def code_row(site: Site, role: CodeRole, evidence: str) -> CodeSite:

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 from heaphound.runtime.calls import CALLS, CodeSearch, CodeSite
-from heaphound.runtime.collection_writes import CollectionWrite
+from heaphound.runtime.collection_writes import CollectionWrite, value_source
 from heaphound.runtime.il_values import Argument, FieldValue, Literal, Local, Value, options
 
+SIZES = ("get_Count", "get_Length", "Count")
 _STATE_MACHINE = "MoveNext"
 
 
 def evicting_methods(adds: Sequence[CollectionWrite], removes: Sequence[CollectionWrite]) -> list[CollectionWrite]:
     """For each method that adds, a removal in it or in a method of its type that it calls; empty unless every such method has one.
 
+    One of the two must ask how large a collection of that type is: what only clears it, on another way through the method, keeps no size.
     Not counted are: removals under the key that is added (the entry is replaced), those in handlers of exceptions or `finally` and those of
     async methods and iterators, where the removal may wait for something that never comes.
     """
@@ -21,7 +23,7 @@ def evicting_methods(adds: Sequence[CollectionWrite], removes: Sequence[Collecti
             continue
         for add in adds:
             beside = _place(add.site) == _place(removal.site) and not _same_key(add.site, removal.site)
-            if beside or _calls(add.site, removal.site):
+            if (beside or _calls(add.site, removal.site)) and (_asks_size(add.site) or _asks_size(removal.site)):
                 found.setdefault(_place(add.site), removal)
     return list(found.values()) if found and all(_place(add.site) in found for add in adds) else []
 
@@ -37,6 +39,18 @@ def is_called(search: CodeSearch, site: CodeSite) -> bool:
     types = search.ancestry(site.declaring_type)
     plain = name.rpartition(".")[2]  # of an explicit implementation of an interface
     return bool(search.calls(types, plain)) or any(search.delegates_to(one, plain) for one in types)
+
+
+def _asks_size(site: CodeSite) -> bool:
+    """Whether the method of a site reads the number of items of what a field of its type holds."""
+    flow = site.module.flow(site.method_rid)
+    return any(
+        operation.opcode in CALLS
+        and operation.member is not None
+        and operation.member.name in SIZES
+        and any(value_source(option)[0] == site.declaring_type for value in operation.arguments[:1] for option in options(value))
+        for operation in (flow.operations if flow is not None else ())
+    )
 
 
 def _calls(add: CodeSite, removal: CodeSite) -> bool:

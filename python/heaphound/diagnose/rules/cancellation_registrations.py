@@ -54,7 +54,27 @@ def find(subject: Subject) -> Iterator[Finding]:
             if len(mine) >= MINIMUM_COUNT:
                 retained = subject.graph.retained_together(mine)
                 if retained >= MINIMUM_BYTES:
-                    yield _finding(subject, node, source, callback_groups(subject, mine, callback), retained)
+                    yield _finding(subject, node, source, _groups(subject, node, mine, callback), retained)
+
+
+def _groups(subject: Subject, node: Type, members: NDArray[np.uint32], callback: int) -> list[CallbackGroup]:
+    """The registrations by what they call. Register(Action) registers a method of CancellationToken's own, with the Action as its state."""
+    state = field_offset(node, "CallbackState")
+    found: list[CallbackGroup] = []
+    for group in callback_groups(subject, members, callback):
+        wraps = group.method.startswith(f"{TOKEN}+") or group.method.startswith(f"{TOKEN}.")
+        inner = (
+            [] if state is None or not wraps or not _is_delegate(subject, group, state) else callback_groups(subject, group.indices, state)
+        )
+        found.extend(inner or [group])
+    return sorted(found, key=lambda group: -len(group.indices))
+
+
+def _is_delegate(subject: Subject, group: CallbackGroup, state: int) -> bool:
+    """Whether the states of a group are delegates, by their first."""
+    first = subject.runtime.memory.pointer(subject.address_of(int(group.indices[0])) + state)
+    index = subject.graph.table.index_of(first) if first else None
+    return index is not None and subject.type_of(index).is_delegate
 
 
 def _by_source(subject: Subject, node: Type, members: NDArray[np.uint32]) -> Iterator[tuple[int, NDArray[np.uint32]]]:

@@ -140,8 +140,8 @@ def _severity(share: float, pile: Pile, code: CollectionCode) -> Severity:
     if code.is_bounded or (pile.count < FEW_COUNT and not code.only_grows):
         return "note"
     many = pile.count >= MINIMUM_COUNT or pile.retained_bytes >= LARGE_BYTES
-    keyed = bool(code.removes) and not code.is_consumed  # entries come and go: whether more come than go one dump cannot tell
-    if many and not keyed and (share >= HALF or (share >= LEAK_SHARE and code.only_grows)):
+    # where single entries come and go, one dump cannot tell whether more come than go
+    if many and not code.is_swept and (share >= HALF or (share >= LEAK_SHARE and code.only_grows)):
         return "leak"
     return "waste" if share >= LEAK_SHARE or code.adds else "note"
 
