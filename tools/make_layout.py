@@ -1,203 +1,175 @@
 #!/usr/bin/env python3
-"""Draft the layout file of a new major.minor of .NET out of one full core of it and the file of the version before.
+"""Draft the layout file of a new major.minor of .NET out of one process of it and the file of the version before, or check a file.
 
     tools/make_layout.py CORE --from 10.0 > python/heaphound/layouts/data/coreclr-11.0-x64.json
     tools/make_layout.py CORE --check        # what the file of the core's version says wrongly of this build; exit code 1 if anything
+    tools/make_layout.py CORE --check --numbers      # each number of the file, and who says the same
+    tools/make_layout.py --process PID --check       # the same of a live process, which goes on running
 
-What the runtime's own contract descriptor says is taken from the dump; so are the places of its globals in g_dacTable. All else is copied
-from the older file, and where a global is that the descriptor does not name is guessed by its distance from its neighbours. Standard
-error says what was taken from where, which contracts changed their number (their algorithm may have changed), and which abilities the
-draft has on this very core without the descriptor: each that it lacks names the number to look up in the sources of that version.
+What is taken from where: first what the runtime's own contract descriptor says, where it has one (9.0 and later); then what the runtime's
+DAC shows. It is asked all that it knows, what it reads is changed byte by byte, and an output that changes tells where it comes from:
+libmscordaccore.so beside the libcoreclr.so of the process is taken by itself where it lies on this machine and fits it. All else is
+copied from the older file, and where a global is that nobody names is guessed by its distance from its neighbours. Standard error says
+which is which, which contracts changed their number (their algorithm may have changed), and which abilities the draft has on this very
+core without the descriptor: each that it lacks names the number to look up in the sources of that version.
 """
 
 import argparse
 import json
+import os
 import sys
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's library starts threads when it is loaded, and this process forks
 
 from heaphound.dump.core import Core, open_core
 from heaphound.errors import HeaphoundError, UsageError
 from heaphound.layouts.descriptor import Descriptor, read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file
-from heaphound.layouts.schema import TypeLayout
-from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
-from heaphound.runtime.runtime import bind_runtime
-
-MAXIMUM_ENTRIES = 512
-
-
-def layout_text(raw: dict[str, Any]) -> str:
-    """A layout file's text: one entry a line, entries sorted by name, the fields of a type by offset."""
-
-    def entries(section: dict[str, Any], indent: str) -> str:
-        return ",\n".join(f"{indent}{json.dumps(name)}: {json.dumps(_sorted(value))}" for name, value in sorted(section.items()))
-
-    head = [f" {json.dumps(name)}: {json.dumps(raw[name])}" for name in ("runtime", "version", "architecture")]
-    origin = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in raw["origin"].items())
-    parts = [*head, f' "origin": {{\n{origin}\n }}', f' "handle_kinds": {json.dumps(raw["handle_kinds"])}']
-    parts += [f' "{name}": {{\n{entries(raw[name], "  ")}\n }}' for name in ("contracts", "constants", "types")]
-    if "servicing" in raw:
-        parts.append(f' "servicing": {json.dumps(raw["servicing"])}')
-    if "open" in raw:
-        lines = ",\n".join(f"  {json.dumps(entry)}" for entry in raw["open"])
-        parts.append(f' "open": [\n{lines}\n ]')
-    table = raw["dac_table"]
-    parts.append(
-        f' "dac_table": {{\n  "entries": {table["entries"]},\n  "holds": {json.dumps(table["holds"])},\n'
-        f'  "globals": {{\n{entries(table["globals"], "   ")}\n  }}{_moved(table)}\n }}'
-    )
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _moved(table: dict[str, Any]) -> str:
-    if "moved" not in table:
-        return ""
-    rows = ",\n".join(f"   {json.dumps(index)}: {json.dumps(places)}" for index, places in table["moved"].items())
-    return f',\n  "moved": {{\n{rows}\n  }}'
-
-
-def draft(raw: dict[str, Any], found: FoundRuntime, descriptor: Descriptor, table: list[int]) -> dict[str, Any]:
-    """The older file with what the descriptor and g_dacTable of the new runtime say."""
-    types = {name: dict(fields) for name, fields in raw["types"].items()}
-    for name, layout in descriptor.types.items():
-        types.setdefault(name, {}).update(_compact(layout))
-    literals = {name: value for name, value in descriptor.literals.items() if name in raw["constants"] or _is_new(name, raw)}
-    return {
-        **raw,
-        "version": ".".join(found.version.split(".")[:2]),
-        "origin": {
-            **raw["origin"],
-            "build": f"{found.version}, {found.commit}",
-            "method": f"drafted from {raw['version']}; {raw['origin']['method']}",
-        },
-        "constants": {**raw["constants"], **literals},
-        "types": types,
-        "dac_table": {**raw["dac_table"], "entries": len(table), "globals": _places(raw["dac_table"]["globals"], descriptor, table)},
-    }
-
-
-def _places(older: dict[str, Any], descriptor: Descriptor, table: list[int]) -> dict[str, Any]:
-    """Index of each global: by address if the descriptor names it, else by its distance from the nearest such in the older file."""
-    known = {name: table.index(address) for name, address in descriptor.addresses.items() if address in table}
-    anchors = {_index(older[name]): known[name] for name in known if name in older}
-    places: dict[str, Any] = dict(known)
-    for name, value in older.items():
-        if name in known or not anchors:
-            continue
-        nearest = min(anchors, key=lambda anchor: abs(anchor - _index(value)))
-        index = anchors[nearest] + _index(value) - nearest
-        places[name] = [index, value[1]] if isinstance(value, list) else index
-    return {name: place for name, place in places.items() if 0 <= _index(place) < len(table)}
-
-
-def read_table(core: Core, found: FoundRuntime) -> list[int]:
-    """g_dacTable: entries up to the first that is neither empty nor an address in the image. Raises UsageError without the export."""
-    if found.dac_table is None:
-        raise UsageError("this runtime does not export g_dacTable, or the dump lacks its symbol table")
-    end = max(found.module.end, found.module.base + (found.module.headers.span_bytes if found.module.headers else 0))
-    entries = read_dac_table(core, found.dac_table, MAXIMUM_ENTRIES, 8, found.module.base)
-    stop = next((i for i, entry in enumerate(entries) if entry and not found.module.base <= entry < end), len(entries))
-    while stop and entries[stop - 1] == 0:
-        stop -= 1
-    return entries[:stop]
-
-
-def abilities(core: Core, found: FoundRuntime, source: LayoutFile) -> list[str]:
-    """A line for each ability of the draft on the core, without the dump's own descriptor."""
-    try:
-        runtime = bind_runtime(core, replace(found, descriptor=None), source)
-    except HeaphoundError as error:
-        return [f"refused: {error}"]
-    return [f"{ability.name}: {ability.failed or 'available'}" for ability in runtime.abilities]
-
-
-def check(core: Core) -> list[str]:
-    """A line for each thing that the file of the core's version has wrong for this build: empty if it serves.
-
-    The file alone must lose no ability, without the dump's descriptor; and where there is a descriptor, the file must say the same.
-    """
-    found = find_coreclr(core)
-    source = layout_file(found.version, core.machine, found.module.build_id)
-    wrong = [line for line in abilities(core, found, source) if not line.endswith(": available")]
-    if found.descriptor is None:
-        return wrong
-    descriptor = read_descriptor(core.memory.bytes, found.descriptor)
-    for type_name, layout in descriptor.types.items():
-        for field, place in layout.fields.items():
-            if source.layout.has(type_name, field) and source.layout.offset(type_name, field) != place.offset:
-                wrong.append(f"{type_name}.{field}: {source.layout.offset(type_name, field)}, the build says {place.offset}")
-    for name, value in descriptor.literals.items():
-        if source.layout.has_constant(name) and source.layout.constant(name) != value:
-            wrong.append(f"constant {name}: {source.layout.constant(name)}, the build says {value}")
-    return wrong
+from heaphound.runtime.locate import FoundRuntime, find_coreclr
+from tools.dac.observe import DAC_NAME, Shown, dac_beside, observe, why_not
+from tools.dac.path import GLOBAL
+from tools.dac_table import read_table
+from tools.layout_check import Checked, abilities, check
+from tools.layout_draft import NO_DESCRIPTOR, Draft, draft
+from tools.layout_numbers import numbers
+from tools.layout_text import layout_text, number_in
+from tools.layout_trial import Trial
+from tools.process_core import write_process_core
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("core", help="a full core of the new version (createdump --full)")
+    parser.add_argument("core", nargs="?", type=Path, help="a full core of the version (createdump --full)")
+    parser.add_argument("--process", type=int, metavar="PID", help="dump this live process instead, with its own createdump")
+    parser.add_argument("--dac", type=Path, metavar="FILE", help="the build's libmscordaccore.so, where not beside libcoreclr.so")
+    parser.add_argument("--no-dac", action="store_true", help="do not ask the DAC")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--from", dest="older", help="major.minor of the file to start from")
     what.add_argument("--check", action="store_true", help="hold the file of the core's version against it")
+    parser.add_argument("--numbers", action="store_true", help="with --check: list every number with those that say the same")
     arguments = parser.parse_args()
-    core = open_core(arguments.core)
-    if arguments.check:
-        wrong = check(core)
-        print("\n".join(wrong) or "the layout file agrees with this build")
-        sys.exit(bool(wrong))
+    if (arguments.core is None) == (arguments.process is None):
+        parser.error("give either a core or --process")
+    try:
+        with core_of(arguments) as core:
+            sys.exit(report_check(core, arguments) if arguments.check else write_draft(core, arguments))
+    except HeaphoundError as error:
+        print(f"make_layout: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@contextmanager
+def core_of(arguments: argparse.Namespace) -> Iterator[Core]:
+    """The core that is named, or one of the live process that lasts as long as it is looked at."""
+    if arguments.core is not None:
+        yield open_core(arguments.core)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"{arguments.process}.core"
+        write_process_core(arguments.process, path)
+        yield open_core(path)
+
+
+def chosen_dac(found: FoundRuntime, arguments: argparse.Namespace) -> Path | None:
+    """The DAC to ask; where there is none, standard error says why."""
+    if arguments.no_dac:
+        return None
+    if arguments.dac is not None:
+        why = why_not(found, arguments.dac)
+        if why:
+            raise UsageError(why)
+        return Path(arguments.dac)
+    path = dac_beside(found)
+    why = f"no {DAC_NAME} beside {found.module.path}" if path is None else why_not(found, path)
+    if why:
+        print(f"the DAC is not asked: {why}", file=sys.stderr)
+    return None if why else path
+
+
+def shown_by_dac(core: Core, found: FoundRuntime, source: LayoutFile, arguments: argparse.Namespace) -> Shown | None:
+    """What the DAC shows, None where none is asked; `source` says what g_dacTable looks like."""
+    dac = chosen_dac(found, arguments)
+    return None if dac is None else observe(core, found, dac, read_table(core, found, source).entries)
+
+
+def report_check(core: Core, arguments: argparse.Namespace) -> int:
+    """Print what is wrong, or that nothing is, and what the judgement rests on; the exit code."""
+    trial = Trial(core) if arguments.numbers else None  # first, as it forks: looking for the runtime starts threads
     found = find_coreclr(core)
-    if found.descriptor is None:
-        parser.error(f".NET {found.version} has no contract descriptor: take its offsets from the sources")
-    raw = json.loads(resources.files("heaphound.layouts").joinpath("data", f"coreclr-{arguments.older}-x64.json").read_text("utf-8"))
-    descriptor = read_descriptor(core.memory.bytes, found.descriptor)
-    table = read_table(core, found)
-    new = draft(raw, found, descriptor, table)
-    text = layout_text(new)
+    shown = shown_by_dac(core, found, layout_file(found.version, core.machine, found.module.build_id), arguments)
+    checked = check(core, shown)
+    if trial is not None:
+        print("\n".join(each_number(trial, checked)))
+    print("\n".join(checked.wrong) or "the layout file agrees with this build")
+    print(checked.summary)
+    return int(bool(checked.wrong))
+
+
+def each_number(trial: Trial, checked: Checked) -> Iterator[str]:
+    """A line for each number of the file: who says the same, whose answers rest on it, which self-checks ask for it."""
+    for number in numbers(checked.source):
+        said = list(dict.fromkeys(checked.spoken_for.get(number, [])))
+        said += [f"used by {call}" for call in dict.fromkeys(checked.rests_on.get(number, []))]
+        said += [f"self-check {check.ability} / {check.name}" for check in trial.asking(number)]
+        yield f"{number}: {'; '.join(said) or 'nobody'}"
+
+
+def write_draft(core: Core, arguments: argparse.Namespace) -> int:
+    """Print the draft, and on standard error what the reader has to look at; the exit code."""
+    found = find_coreclr(core)
+    name = f"coreclr-{arguments.older}-x64.json"
+    text = resources.files("heaphound.layouts").joinpath("data", name).read_text("utf-8")
+    raw, older = json.loads(text), parse_layout_file(text, name, _text)
+    descriptor = None if found.descriptor is None else read_descriptor(core.memory.bytes, found.descriptor)
+    table = read_table(core, found, older)
+    shown = shown_by_dac(core, found, older, arguments)
+    made = draft(raw, found, descriptor, table, shown)
+    text = layout_text(made.raw)
     print(text, end="")
-    report(raw, new, descriptor)
-    for line in abilities(core, found, parse_layout_file(text, "draft")):
+    for line in [*report(raw, made, descriptor), *abilities(core, found, parse_layout_file(text, "draft", _text))]:
         print(line, file=sys.stderr)
+    return 0
 
 
-def report(raw: dict[str, Any], new: dict[str, Any], descriptor: Descriptor) -> None:
-    """What the reader of the draft has to look at, on standard error."""
+def report(raw: dict[str, Any], made: Draft, descriptor: Descriptor | None) -> Iterator[str]:
+    """What was taken from where, what moved, and what to look up."""
+    types, said = made.raw["types"], descriptor or NO_DESCRIPTOR
     moved = [
         f"{name}.{field}"
         for name, fields in raw["types"].items()
         for field, place in fields.items()
-        if name in new["types"] and _index(new["types"][name].get(field, place)) != _index(place)
+        if name in types and number_in(types[name].get(field, place)) != number_in(place)
     ]
-    copied = sorted(set(raw["types"]) - set(descriptor.types))
-    guessed = sorted(set(new["dac_table"]["globals"]) - set(descriptor.addresses))
-    contracts = ", ".join(f"{name} {version}" for name, version in sorted(descriptor.contracts.items()))
-    for title, names in (("moved", moved), ("types copied, to be looked up", copied), ("globals guessed by distance", guessed)):
-        print(f"{title}: {', '.join(names) or 'none'}", file=sys.stderr)
-    print(f"contracts of the runtime: {contracts}", file=sys.stderr)
+    yield from _listed("moved", moved)
+    if made.derived is not None:
+        speaking = made.derived.confirmed.keys() | made.derived.changed.keys()
+        yield from _listed("changed or added by what the DAC shows", [f"{n} {made.derived.numbers[n]}" for n in made.derived.changed])
+        yield from _listed("the DAC goes another way than by", list(made.derived.open))
+        yield f"numbers that the DAC goes by: {len(speaking)}"
+    else:
+        speaking = set()
+    offsets = [f"{name}.{field}" for name, fields in types.items() for field in fields]
+    copied = [name for name in offsets if name not in made.described and name not in speaking]
+    yield from _listed("copied, to be looked up where a self-check fails", copied)
+    guessed = [name for name in made.raw["dac_table"]["globals"] if f"{GLOBAL}{name}" not in made.described | speaking]
+    yield from _listed("globals guessed by distance", guessed)
+    yield from _listed("contracts of the runtime", [f"{name} {version}" for name, version in said.contracts.items()])
 
 
-def _compact(layout: TypeLayout) -> dict[str, Any]:
-    size = {} if layout.size_bytes is None else {"!": layout.size_bytes}
-    return size | {
-        name: field.offset if field.type_name is None else [field.offset, field.type_name] for name, field in layout.fields.items()
-    }
+def _listed(title: str, names: list[str]) -> Iterator[str]:
+    yield f"{title}: {', '.join(sorted(names)) or 'none'}"
 
 
-def _sorted(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return dict(sorted(value.items(), key=lambda entry: (entry[0] != "!", _index(entry[1]))))
-
-
-def _index(value: Any) -> int:
-    return int(value[0] if isinstance(value, list) else value)
-
-
-def _is_new(name: str, raw: dict[str, Any]) -> bool:
-    return name not in raw["contracts"] and name not in raw["types"]
+def _text(name: str) -> str:
+    return resources.files("heaphound.layouts").joinpath("data", name).read_text("utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import json
 from importlib import resources
 
 import pytest
-from tools.make_layout import draft, layout_text
+from tools.dac_table import DacTable
+from tools.layout_draft import draft
+from tools.layout_text import layout_text
 
 from heaphound.dump.elf_modules import ElfModule
 from heaphound.layouts.descriptor import Descriptor
@@ -34,8 +36,8 @@ def test_a_draft_has_what_the_descriptor_says_and_the_rest_of_the_older_file() -
         "New": TypeLayout({"Field": Field(8, "pointer", "descriptor")}),
     }
     descriptor = Descriptor(types, {"MethodDescAlignment": 16}, {"ThreadStore": 0x5080, "FreeObjectMethodTable": 0x5100}, {}, {"Thread": 2})
-    table = [0x5000 + 8 * index for index in range(100)]
-    file = parse_layout_file(layout_text(draft(raw, found, descriptor, table)), "draft")
+    table = DacTable(tuple(0x5000 + 8 * index for index in range(100)), "u64 address")
+    file = parse_layout_file(layout_text(draft(raw, found, descriptor, table).raw), "draft")
     layout = file.layout
     assert layout.version == "11.0"
     assert (layout.offset("Thread", "Id"), layout.size("Thread"), layout.offset("New", "Field")) == (24, 900, 8)
