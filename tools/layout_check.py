@@ -12,7 +12,7 @@ from heaphound.runtime.runtime import bind_runtime
 from heaphound.runtime.vtables import first_vtable
 from tools.dac.derive import Derived, hold
 from tools.dac.evidence import Evidence
-from tools.dac.observe import Shown
+from tools.dac.observe import Expected, Shown
 from tools.dac.path import GLOBAL
 from tools.dac_table import DacTable, read_table
 from tools.layout_draft import frame_constants
@@ -94,6 +94,12 @@ def by_dac(
         spoken_for.setdefault(named[name], []).extend(calls)
     rests_on |= {named[name]: calls for name, calls in held.say.items()}
     return _differences(held, known) + _frames(source, shown, spoken_for)
+
+
+def expected_of(found: FoundRuntime, source: LayoutFile, table: DacTable) -> Expected:
+    """What the file leads one to expect of the DAC."""
+    places = places_of(found, source, table)
+    return Expected(numbers_of(source, places), table.places, {name: added for name, (_, added) in places.items()})
 
 
 def numbers_of(source: LayoutFile, places: Mapping[str, tuple[int, int]]) -> dict[str, int]:

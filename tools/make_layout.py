@@ -37,7 +37,7 @@ from heaphound.runtime.locate import FoundRuntime, find_coreclr
 from tools.dac.observe import DAC_NAME, Shown, dac_beside, observe, why_not
 from tools.dac.path import GLOBAL
 from tools.dac_table import read_table
-from tools.layout_check import Checked, abilities, check
+from tools.layout_check import Checked, abilities, check, expected_of
 from tools.layout_draft import NO_DESCRIPTOR, Draft, draft
 from tools.layout_numbers import numbers
 from tools.layout_text import layout_text, number_in
@@ -54,6 +54,7 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--from", dest="older", help="major.minor of the file to start from")
     what.add_argument("--check", action="store_true", help="hold the file of the core's version against it")
+    parser.add_argument("--layout", type=Path, metavar="FILE", help="with --check: this file instead of that of the core's version")
     parser.add_argument("--numbers", action="store_true", help="with --check: list every number with those that say the same")
     arguments = parser.parse_args()
     if (arguments.core is None) == (arguments.process is None):
@@ -68,7 +69,7 @@ def main() -> None:
 
 @contextmanager
 def core_of(arguments: argparse.Namespace) -> Iterator[Core]:
-    """The core that is named, or one of the live process that lasts as long as it is looked at."""
+    """The core that is named, or one of the live process, which lasts as long as it is looked at."""
     if arguments.core is not None:
         yield open_core(arguments.core)
         return
@@ -95,17 +96,21 @@ def chosen_dac(found: FoundRuntime, arguments: argparse.Namespace) -> Path | Non
 
 
 def shown_by_dac(core: Core, found: FoundRuntime, source: LayoutFile, arguments: argparse.Namespace) -> Shown | None:
-    """What the DAC shows, None where none is asked; `source` says what g_dacTable looks like."""
+    """What the DAC shows, None where none is asked; `source` is the file to check, or says what g_dacTable looks like."""
     dac = chosen_dac(found, arguments)
-    return None if dac is None else observe(core, found, dac, read_table(core, found, source).entries)
+    if dac is None:
+        return None
+    table = read_table(core, found, source)
+    return observe(core, found, dac, table.entries, expected_of(found, source, table) if arguments.check else None)
 
 
 def report_check(core: Core, arguments: argparse.Namespace) -> int:
     """Print what is wrong, or that nothing is, and what the judgement rests on; the exit code."""
-    trial = Trial(core) if arguments.numbers else None  # first, as it forks: looking for the runtime starts threads
+    given = None if arguments.layout is None else parse_layout_file(arguments.layout.read_text("utf-8"), arguments.layout.name, _text)
+    trial = Trial(core, given) if arguments.numbers else None  # first, as it forks: looking for the runtime starts threads
     found = find_coreclr(core)
-    shown = shown_by_dac(core, found, layout_file(found.version, core.machine, found.module.build_id), arguments)
-    checked = check(core, shown)
+    source = given or layout_file(found.version, core.machine, found.module.build_id)
+    checked = check(core, shown_by_dac(core, found, source, arguments), source)
     if trial is not None:
         print("\n".join(each_number(trial, checked)))
     print("\n".join(checked.wrong) or "the layout file agrees with this build")

@@ -21,6 +21,7 @@ from tests.lab.dumps import _install, _killed_at_end, _wait_until_ready, make_du
 from tests.lab.runtimes import framework_directory, runtime_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = REPOSITORY / "python" / "heaphound" / "layouts" / "data"
 TOOL = REPOSITORY / "tools" / "make_layout.py"
 FRAMES_SINCE_10 = 18
 # A chunk of MethodDescs may begin at any address that was read; neighbouring words are equal where a queue or a context is empty; and an
@@ -63,6 +64,17 @@ def test_the_file_says_what_the_dac_goes_by(runtime: str) -> None:
     done = run_tool(str(make_dump(zoo(runtime)).path), "--check")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert spoken_of(done.stdout)[0] >= BY_DAC[runtime]
+
+
+def test_a_wrong_number_is_named_with_the_one_that_the_dac_goes_by(tmp_path: Path) -> None:
+    text = (DATA / "coreclr-10.0-x64.json").read_text("utf-8")
+    right = '"HeapSegment": {"Allocated": 0, "Committed": 8,'
+    assert text.count(right) == 1
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(text.replace(right, right.replace("8,", "24,")), "utf-8")
+    done = run_tool(str(make_dump(zoo("10.0.11")).path), "--check", "--layout", str(wrong))
+    assert done.returncode == 1
+    assert "HeapSegment.Committed: 24, the DAC goes by 8 (GetHeapSegmentData.committed)" in done.stdout.splitlines()
 
 
 def test_a_live_process_is_checked_and_goes_on(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """A layout's numbers held against what a DAC showed: which it confirms, which it gives otherwise, which ones it leaves open."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from tools.dac.feeds import TAG_BITS, Feeds
+from tools.dac.feeds import TAG_BITS, WORD_BYTES, Feeds, Reads
 from tools.dac.path import GLOBAL, Term, Way
 from tools.dac.resolve import Chain, Question, chains, starts, taken_from
 from tools.dac.shapes import Call
@@ -56,6 +56,29 @@ class Evidence:
                 else:
                     yield from self._of_word(call, known, answers, numbers, settled)
 
+    def words_expected(self, question: Question, reads: Reads, memory: Callable[[int], int], numbers: Numbers) -> set[int]:
+        """The words that the ways to the outputs of a question go by, if the numbers are right."""
+        found: set[int] = set()
+        for way in WAYS[question.call]:
+            for index, start in starts(reads, way, question, self.table) if way.numbers <= numbers.keys() else ():
+                if not way.start.startswith(GLOBAL) or index == numbers[way.start]:
+                    found |= {word & -WORD_BYTES for word in self._words(way, start, question, memory, numbers)}
+        return found
+
+    def settles(self, call: Call, numbers: Numbers) -> bool:
+        """Whether every output of the call to which the numbers have a way, and of which the answer could tell, confirms them."""
+        wanted = {(way.relation, way.output) for way in WAYS[call] if way.numbers <= numbers.keys() and way.relation != "say"}
+        confirmed = {(one.way.relation, one.way.output) for one in self.verdicts(numbers) if one.call is call and one.confirmed}
+        return wanted <= confirmed
+
+    def _words(self, way: Way, start: int, question: Question, memory: Callable[[int], int], numbers: Numbers) -> Iterator[int]:
+        """Address of the word at the end of each step, from the start of a way on."""
+        address = start + (self.added.get(way.start.removeprefix(GLOBAL), 0) if way.start.startswith(GLOBAL) else 0)
+        for place, step in enumerate(way.steps):
+            pointer = memory(address) & ~TAG_BITS if place else address
+            address = pointer + _sum(step, numbers, question.given)
+            yield address
+
     def _of_word(self, call: Call, ways: list[Way], answers: list[Observed], numbers: Numbers, settled: Set[str]) -> Iterator[Verdict]:
         exact = [way for way in ways if not any(_says_more(other, way) for other in ways)]
         found = [(way, common) for way in exact if (common := self.chains(way, answers, numbers))]
@@ -94,13 +117,10 @@ class Evidence:
     def _has_say(self, way: Way, one: Observed, numbers: Numbers) -> bool:
         """Whether the field where the way ends, by the layout's numbers, changes the output."""
         places = taken_from(one.feeds, way)
-        for index, start in starts(one.feeds, way, one.question, self.table):
+        for index, start in starts(one.feeds.reads, way, one.question, self.table):
             if way.start.startswith(GLOBAL) and index != numbers[way.start]:
                 continue
-            address = start + (self.added.get(way.start.removeprefix(GLOBAL), 0) if way.start.startswith(GLOBAL) else 0)
-            for place, step in enumerate(way.steps):
-                pointer = one.feeds.memory.get(address, 0) & ~TAG_BITS if place else address
-                address = pointer + _sum(step, numbers, one.question.given)
+            *_, address = self._words(way, start, one.question, lambda word: one.feeds.memory.get(word, 0), numbers)
             if any(place in places for place in range(address, address + (address & -address & 7 or 8))):
                 return True
         return False

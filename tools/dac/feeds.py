@@ -5,7 +5,7 @@ the answer in another way, or ends the DAC, is a pointer, a count or a flag on t
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,6 +19,7 @@ CHANGED_BITS = 0x08  # in each byte: leaves the tags of pointers alone and moves
 LARGEST_READ = 16_384  # metadata is read in whole; no structure is larger
 WORDS_TOGETHER = 8
 WIDE = 1 << 32  # an output from here on is 8 bytes wide
+Reads = tuple[tuple[int, int], ...]
 _Patch = Sequence[tuple[int, bytes]]
 
 
@@ -30,7 +31,7 @@ class Feeds:
     """
 
     answer: Answer
-    reads: tuple[tuple[int, int], ...]
+    reads: Reads
     words: frozenset[int]
     changing: dict[int, frozenset[str]]
     copied: dict[str, frozenset[int]]
@@ -50,14 +51,18 @@ class Feeds:
         return [start for start, _ in self._sorted]
 
 
-def feeds(library: Library, call: Call, arguments: tuple[int, ...]) -> Feeds:
-    """Ask, and find out: first by groups of words, then by words, then by bytes, each time only where something changed."""
+def feeds(library: Library, call: Call, arguments: tuple[int, ...], only: Callable[[Reads], Set[int]] | None = None) -> Feeds:
+    """Ask, and find out: first by groups of words, then by words, then by bytes, each time only where something changed.
+
+    `only` gives, by what was read, the words that are looked at; all without it.
+    """
     target = library.target
     target.reads = []
     answer = _ask(library, call, arguments, ())
     reads, target.reads = tuple(dict.fromkeys(target.reads)), None
-    words = sorted({word for start, size in reads if size <= LARGEST_READ for word in range(start & -WORD_BYTES, start + size, WORD_BYTES)})
-    memory = {word: raw for word in words if len(raw := target.memory(word, WORD_BYTES)) == WORD_BYTES}
+    words = {word for start, size in reads if size <= LARGEST_READ for word in range(start & -WORD_BYTES, start + size, WORD_BYTES)}
+    wanted = words if only is None else only(reads) & set(words)
+    memory = {word: raw for word in sorted(wanted) if len(raw := target.memory(word, WORD_BYTES)) == WORD_BYTES}
 
     def changes(patch: _Patch) -> Answer:
         changed = _ask(library, call, arguments, patch)

@@ -5,15 +5,15 @@ The DAC runs in a forked child: what it dies of, it dies of alone.
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from heaphound.dump.core import Core
 from heaphound.errors import UsageError
 from heaphound.runtime.locate import VERSION, FoundRuntime
 from tools.dac import calls
-from tools.dac.evidence import Observed
-from tools.dac.feeds import Feeds, feeds
+from tools.dac.evidence import Evidence, Observed
+from tools.dac.feeds import WORD_BYTES, Feeds, feeds
 from tools.dac.library import Library
 from tools.dac.questions import questions
 from tools.dac.resolve import Question
@@ -35,6 +35,15 @@ class Shown:
 
     observed: tuple[Observed, ...]
     frames: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The numbers that a layout file has, by the names of ways; `table` and `added` as `Evidence` has them."""
+
+    numbers: Mapping[str, int]
+    table: Mapping[int, int]
+    added: Mapping[str, int]
 
 
 def dac_beside(found: FoundRuntime) -> Path | None:
@@ -66,17 +75,18 @@ def _load(dac: Path) -> None:
     ctypes.CDLL(str(dac))
 
 
-def observe(core: Core, found: FoundRuntime, dac: Path, table: Sequence[int]) -> Shown:
+def observe(core: Core, found: FoundRuntime, dac: Path, table: Sequence[int], expected: Expected | None = None) -> Shown:
     """Ask all questions, and find out what the answers rest on. `table` are the addresses in g_dacTable.
 
-    Raises UsageError where the DAC is not that of the dumped build, or breaks off.
+    With numbers that are expected, only the words are looked at that these lead to; all that was read where they do not explain the
+    answer. That is some times faster and finds the same of what is wrong. Raises UsageError where the DAC is not that of the dumped build,
+    or breaks off.
     """
 
     def work() -> tuple[list[_Row], dict[str, int]]:
         library = Library(dac, Target(core, found.module.base))
         rows = [
-            (one.call.name, one.arguments, dict(one.bases), dict(one.given), feeds(library, one.call, one.arguments))
-            for one in questions(library)
+            (one.call.name, one.arguments, dict(one.bases), dict(one.given), _feeds(library, one, expected)) for one in questions(library)
         ]
         return rows, _frames(library, table)
 
@@ -85,6 +95,21 @@ def observe(core: Core, found: FoundRuntime, dac: Path, table: Sequence[int]) ->
     except ChildEnded as error:
         raise UsageError(f"the DAC {dac} gave no answers: {error}") from error
     return Shown(tuple(Observed(Question(_CALLS[name], *rest), shown) for name, *rest, shown in rows), frames)
+
+
+def _feeds(library: Library, question: Question, expected: Expected | None) -> Feeds:
+    if expected is not None:
+        nothing = Evidence((), expected.table, expected.added)
+
+        def word(address: int) -> int:
+            return int.from_bytes(library.target.memory(address, WORD_BYTES), "little")
+
+        shown = feeds(
+            library, question.call, question.arguments, lambda reads: nothing.words_expected(question, reads, word, expected.numbers)
+        )
+        if replace(nothing, observed=(Observed(question, shown),)).settles(question.call, expected.numbers):
+            return shown
+    return feeds(library, question.call, question.arguments)
 
 
 def _frames(library: Library, table: Sequence[int]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tools.dac.feeds import TAG_BITS, WORD_BYTES, Feeds
+from tools.dac.feeds import TAG_BITS, WORD_BYTES, Feeds, Reads
 from tools.dac.path import ANY, GLOBAL, Way
 from tools.dac.shapes import Call
 
@@ -47,7 +47,7 @@ def chains(feeds: Feeds, way: Way, question: Question, table: Mapping[int, int],
     """
     places = taken_from(feeds, way)
     found: set[Chain] = set()
-    for label, start in starts(feeds, way, question, table):
+    for label, start in starts(feeds.reads, way, question, table):
         if way.start.startswith(GLOBAL):
             found |= {(label, *rest) for rest in _from_variable(feeds, start + given[0], given[1:], places)}
         else:
@@ -58,12 +58,12 @@ def chains(feeds: Feeds, way: Way, question: Question, table: Mapping[int, int],
     return frozenset(found)
 
 
-def starts(feeds: Feeds, way: Way, question: Question, table: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+def starts(reads: Reads, way: Way, question: Question, table: Mapping[int, int]) -> Iterator[tuple[int, int]]:
     """(place in g_dacTable, address) that the way may begin at."""
     if way.start.startswith(GLOBAL):
         yield from ((index, address) for address, index in table.items())
     elif way.start == ANY:
-        yield from ((0, start) for start in sorted({start for start, _ in feeds.reads}))
+        yield from ((0, start) for start in sorted({start for start, _ in reads}))
     elif not way.start and question.arguments:
         yield 0, question.arguments[0]
     elif way.start in question.bases:

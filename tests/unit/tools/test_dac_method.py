@@ -128,6 +128,24 @@ def test_a_number_of_which_no_answer_tells_stays_and_is_not_confirmed(evidence: 
     assert "Thread.OSId" not in {*derived.confirmed, *derived.changed, *derived.say}
 
 
+def test_words_that_are_expected_are_enough_where_they_explain_the_answer() -> None:
+    question = Question(calls.THREAD, (THREAD,))
+    nothing = Evidence((), {VARIABLE: 3})
+
+    def looked_at(numbers: Mapping[str, int]) -> Observed:
+        def only(reads: tuple[tuple[int, int], ...]) -> set[int]:
+            return nothing.words_expected(question, reads, lambda address: WORDS.get(address, 0), numbers)
+
+        return Observed(question, feeds(Library(), THREAD_DATA, (THREAD,), only))  # type: ignore[arg-type]
+
+    thread = {name: number for name, number in RIGHT.items() if name.startswith("Thread.")}
+    right = looked_at(thread)
+    assert set(right.feeds.memory) == {THREAD + 8, THREAD + 16, THREAD + 40}
+    assert Evidence((right,), {}).settles(calls.THREAD, thread)
+    moved = {**thread, "Thread.State": 24}
+    assert not Evidence((looked_at(moved),), {}).settles(calls.THREAD, moved)
+
+
 def test_a_job_that_ends_its_child_costs_only_itself() -> None:
     def work(job: int) -> int:
         if job in (0, 3):
