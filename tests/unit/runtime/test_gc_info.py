@@ -85,6 +85,17 @@ def test_what_funclets_and_exceptions_change() -> None:
     assert both.live_slots(20, FrameState(parent_of_funclet=True)) == [TWO_CALLS.registers[1], TWO_CALLS.stack[0]]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_fault_leaves_no_scratch_registers(version: int) -> None:
+    """What is live right before the instruction that faulted, but for registers that only a method that goes on would use."""
+    registers = (register("rax"), register("rbx"))
+    timeline = ((False, False),) * 20 + ((True, True),) * 10 + ((False, False),) * 10
+    info = decoded(Method(code_length=40, registers=registers, ranges=((0, 40),), timeline=timeline), version)
+    assert info.live_slots(20, ACTIVE) == list(registers)
+    assert info.live_slots(20, FrameState(aborted=True, faulted=True)) == [registers[1]]
+    assert info.live_slots(30, FrameState(aborted=True, faulted=True)) == []
+
+
 @pytest.mark.parametrize(("version", "while_it_runs", "torn_out"), [(2, True, True), (3, True, False), (4, False, False)])
 def test_what_dies_with_a_call(version: int, while_it_runs: bool, torn_out: bool) -> None:
     """A register that is live up to the return address of a call at 30, in code that is fully interruptible."""

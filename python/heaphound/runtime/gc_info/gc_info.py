@@ -23,6 +23,8 @@ class FrameState:
     """A funclet further in reported for it."""
     filter_funclet: bool = False
     """It is a filter, whose parent reports the untracked slots."""
+    faulted: bool = False
+    """It was torn out by a fault of the instruction itself, and not of a call (FRAME_ATTR_FAULTED)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class GcInfo:
 
     def _inside(self, offset: int, state: FrameState) -> int:
         """The offset to look up. Before version 4 that of a return address lies inside of the call: behind it may be another block."""
-        if self.header.exact_safe_points:
+        if self.header.exact_safe_points or state.faulted:
             return offset
         if state.active:  # stopped at the return address of a call, which 9.0 allows
             at_call = self._place_in_ranges(offset) is None and self._safe_point_index(offset - 1) is not None
