@@ -37,6 +37,8 @@ class CollectionCode:
     subject: Subject
     slots: Sequence[Slot]
     piled: Type
+    count: int
+    """How many pile up."""
 
     @cached_property
     def adds(self) -> list[CollectionWrite]:
@@ -80,6 +82,15 @@ class CollectionCode:
         return [site for sites in found for site in sites] if all(found) else []
 
     @cached_property
+    def fixed_array(self) -> list[Site]:
+        """Where constructors assign it, if it is an array that holds the piled objects itself and no other code assigns or resizes it."""
+        if len(self.slots) != 1 or self.replacements:
+            return []
+        index, search = self.slots[0].collection_index, self.subject.search
+        held = self.subject.type_of(index).is_array and len(self.subject.graph.references(index)) >= self.count / 2
+        return search.stores(self.slots[0].definition, self.slots[0].field) if held else []
+
+    @cached_property
     def replacements(self) -> list[Site]:
         """Stores into it outside of constructors: how a chain, an array or an immutable collection grows."""
         search = self.subject.search
@@ -91,7 +102,7 @@ class CollectionCode:
     @property
     def is_bounded(self) -> bool:
         """Whether the code shows that the collection does not grow without limit."""
-        return bool(self.evictions or self.takes_or_makes or self.assigned_whole)
+        return bool(self.evictions or self.takes_or_makes or self.assigned_whole or self.fixed_array)
 
     @property
     def is_swept(self) -> bool:
@@ -133,6 +144,8 @@ class CollectionCode:
                 yield f"{write.site.written_method} would remove from it ({place(write.site)}), but no loaded code calls it"
             if not self._removals:
                 yield "no code of the loaded assemblies removes from it"
+        elif self.fixed_array:
+            yield f"it is an array that {self.fixed_array[0].written_method} makes ({place(self.fixed_array[0])}): it does not grow"
         elif self.assigned_whole:
             methods = dict.fromkeys(f"{site.written_method} ({place(site)})" for site in self.assigned_whole[:2])
             yield f"it is assigned as a whole by {', '.join(methods)}, and no code of the loaded assemblies adds to it or hands it on"

@@ -350,6 +350,9 @@ namespace Services
         public static void Run(int n) { var rented = new List<byte[]>(); for (int i = 0; i < n; i++) rented.Add(Rent()); foreach (var b in rented) Return(b); rented.Clear(); }
     }
 
+    // ring: an array of fixed length that is written over and over
+    public static class Recent { private static readonly Quote[] ring = new Quote[20_000]; private static int next; public static void Put(Quote q) { ring[next++ % ring.Length] = q; } public static void Run(int n) { for (int i = 0; i < 3 * n; i++) Put(new Quote()); } }
+
     // model: a few huge arrays
     public static class Model { private static float[][] weights; public static void Run(int n) { weights = new float[8][]; for (int i = 0; i < 8; i++) weights[i] = new float[n * 100]; } }
 
@@ -447,7 +450,7 @@ namespace Services
 #if NET6_0_OR_GREATER
             "priority" => Scheduler.Run,
 #endif
-            "native" => Bitmap.Run, "native-held" => Gallery.Run, "burst" => Burst.Run, "steady-cache" => LruCache.Run, "loaded-once" => Countries.Run, "evicting" => PageCache.Run, "forgotten" => SessionRegistry.Run, "expiring" => TokenCache.Run, "two-indexes" => Customers.Run, "pool" => Buffers.Run, "model" => Model.Run,
+            "native" => Bitmap.Run, "native-held" => Gallery.Run, "burst" => Burst.Run, "steady-cache" => LruCache.Run, "loaded-once" => Countries.Run, "ring" => Recent.Run, "evicting" => PageCache.Run, "forgotten" => SessionRegistry.Run, "expiring" => TokenCache.Run, "two-indexes" => Customers.Run, "pool" => Buffers.Run, "model" => Model.Run,
             "deep-list" => Chain.Run, "starved" => Worker.Run, "emitted" => Proxies.Run, "http" => Rates.Run, "streams" => Exports.Run, "observers" => Sensor.Run, "threads-stuck" => Accounts.Run,
             "tree" => Trie.Run, "log" => Trace.Run, "memory-stream" => Journal.Run, "nothing" => _ => { }, 
             _ => throw new ArgumentException("unknown scenario " + name),

@@ -8,7 +8,7 @@ Why it is a leak
 Evidence
     The heap: retained bytes, their share, how many of which type. The code: what adds to the field, and whether anything removes from it.
     A collection that is assigned as a whole and no code adds to is a note, whatever its size, and so is one that the code keeps at a size:
-    it removes entries in every method that adds some, or is a pool that takes an entry or makes a new one.
+    it removes entries in every method that adds some, is an array of fixed length, or a pool that takes an entry or makes a new one.
 What it cannot see
     Whether the size is intended (a cache that was sized so); two dumps of the same process tell. Hence the bounded confidence.
 """
@@ -97,7 +97,7 @@ def _retained(subject: Subject, slot: Slot | None, found: Accumulation) -> int:
 
 
 def _finding(subject: Subject, pile: Pile) -> Finding:
-    code = CollectionCode(subject, pile.slots, subject.types.type(pile.kind))
+    code = CollectionCode(subject, pile.slots, subject.types.type(pile.kind), pile.count)
     share = pile.retained_bytes / subject.heap_bytes
     kind = subject.types.type(pile.kind).name
     where = _where(subject, pile)
@@ -157,7 +157,7 @@ def _advice(where: str, pile: Pile, code: CollectionCode) -> str:
         return "find out with `heaphound path` why these objects are still referred to, and let go of them"
     if code.evictions or code.takes_or_makes:
         return f"nothing, if {where} is meant to hold this much; else lower its limit"
-    if code.assigned_whole:
+    if code.assigned_whole or code.fixed_array:
         return f"nothing, if {where} is meant to hold this much: it is filled once and does not grow"
     if not code.adds and pile.count < FEW_COUNT:
         return f"nothing, if {where} is meant to hold this much; else let go of it when it is no longer needed"
