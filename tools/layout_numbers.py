@@ -1,14 +1,17 @@
-"""The numbers of a layout file, one by one: which there are, which are asked for, and the file with one of them changed."""
+"""The numbers of a layout file, one by one: which there are, which are asked for, and the file with one of them changed.
+
+Two things are no numbers and go with them: which way something is done (a contract), and the order in which kinds of handles are numbered.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from typing import Literal
 
-from heaphound.layouts.load import LayoutFile
+from heaphound.layouts.load import LayoutFile, layout_file, supported_versions
 from heaphound.layouts.schema import Field, Layout, TypeLayout
 
-Kind = Literal["offset", "size", "constant", "global"]
+Kind = Literal["offset", "size", "constant", "global", "contract", "handle kind"]
 WORD_BYTES = 8
 # By what a field's offset is moved: the width of a pointer, and of what fits where it lies.
 STEPS = ((8, (8, -8, 4, -4)), (4, (4, -4, 8, -8)), (2, (2, -2)), (1, (1, -1)))
@@ -17,7 +20,7 @@ FLAGS_FROM = 64  # a constant above it is a flag or a mask, below it a count, an
 
 @dataclass(frozen=True, order=True)
 class Number:
-    """One number of a layout file. `name` is Type.Field, the type, the constant or the global."""
+    """One number of a layout file. `name` is Type.Field, the type, the constant, the global, the contract or the kind of handles."""
 
     kind: Kind
     name: str
@@ -53,6 +56,10 @@ class RecordingLayout(Layout):
         self.asked.add(Number("global", name))
         return super().global_address(name)
 
+    def contract(self, name: str) -> str | int:
+        self.asked.add(Number("contract", name))
+        return super().contract(name)
+
 
 def recording(source: LayoutFile, asked: set[Number]) -> LayoutFile:
     """The file with a layout that notes in `asked` what it is asked for."""
@@ -68,6 +75,18 @@ def numbers(source: LayoutFile) -> list[Number]:
         found += [Number("offset", f"{name}.{field}") for field in layout.fields]
         found += [Number("size", name)] if layout.size_bytes is not None else []
     return sorted(found)
+
+
+def choices(source: LayoutFile) -> list[Number]:
+    """Every contract of the file, and every kind of handles, which are asked for with the table of handles."""
+    return [Number("contract", name) for name in sorted(source.layout.contracts)] + [
+        Number("handle kind", kind) for kind in source.layout.handle_kinds
+    ]
+
+
+def asked_with(number: Number) -> Number:
+    """What is asked for when the number is: a kind of handles has a place in a tuple, which nobody asks for by name."""
+    return Number("offset", "TableSegment.BlockType") if number.kind == "handle kind" else number
 
 
 def value(source: LayoutFile, number: Number) -> int:
@@ -99,8 +118,15 @@ def with_value(source: LayoutFile, number: Number, changed: int) -> LayoutFile:
 def changes(source: LayoutFile, number: Number) -> Iterator[tuple[str, LayoutFile]]:
     """The file with the number one step off, in each way that is tried, and what the change is.
 
-    Offsets move by a word and by half of one, sizes by a word; flags and masks by one bit; counts and places in g_dacTable by one.
+    Offsets move by a word and by half of one, sizes by a word; flags and masks by one bit; counts and places in g_dacTable by one. A
+    contract becomes each other that a file of the same machine has; a kind of handles changes places with the next, or is left out.
     """
+    if number.kind == "contract":
+        yield from _other_contracts(source, number.name)
+        return
+    if number.kind == "handle kind":
+        yield from _other_kinds(source, number.name)
+        return
     known = value(source, number)
     if number.kind == "constant":
         yield from _constant_changes(source, number, known)
@@ -133,6 +159,26 @@ def shifted_globals(source: LayoutFile, first: int, delta: int) -> LayoutFile:
     table = source.dac_table
     moved = {name: (index + (delta if index >= first else 0), added) for name, (index, added) in table.globals.items()}
     return replace(source, dac_table=replace(table, globals=moved))
+
+
+def _other_contracts(source: LayoutFile, name: str) -> Iterator[tuple[str, LayoutFile]]:
+    machine = "arm64" if source.layout.has("CalleeSavedRegisters", "Lr") else "x64"
+    files = (layout_file(f"{version}.0", machine, None) for version in supported_versions(machine))
+    others = {file.layout.contracts[name]: None for file in files if name in file.layout.contracts}
+    for other in others:
+        if other != source.layout.contracts[name]:
+            contracts = {**source.layout.contracts, name: other}
+            yield f"{other}", replace(source, layout=replace(source.layout, contracts=contracts))
+
+
+def _other_kinds(source: LayoutFile, name: str) -> Iterator[tuple[str, LayoutFile]]:
+    kinds = list(source.layout.handle_kinds)
+    place = kinds.index(name)
+    left_out = kinds[:place] + kinds[place + 1 :]
+    yield "left out", replace(source, layout=replace(source.layout, handle_kinds=tuple(left_out)))
+    if place + 1 < len(kinds):
+        exchanged = [*kinds[:place], kinds[place + 1], name, *kinds[place + 2 :]]
+        yield f"exchanged with {kinds[place + 1]}", replace(source, layout=replace(source.layout, handle_kinds=tuple(exchanged)))
 
 
 def _with_type(source: LayoutFile, name: str, layout: TypeLayout) -> LayoutFile:

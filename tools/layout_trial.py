@@ -14,11 +14,13 @@ from heaphound.runtime.check_subject import CheckSubject
 from heaphound.runtime.locate import FoundRuntime, find_coreclr
 from heaphound.runtime.runtime import Runtime, bind_runtime
 from heaphound.runtime.self_checks import CHECKS, Check
+from heaphound.runtime.settle import settle
 from tools.in_child import Child, ChildEnded
-from tools.layout_numbers import Number, recording
+from tools.layout_numbers import Number, asked_with, recording
 
 ALONE = "layout"  # the ability whose checks compare numbers with each other and read nothing of the dump: they ask for all
 BINDING = ("binding", "binding")  # what is read before there is a runtime to check
+SETTLING_SECONDS = 600.0
 SECONDS = 20.0  # for one change; the checks of an unchanged layout take one
 
 
@@ -47,6 +49,12 @@ class Record:
     failing: dict[int, str]
     order: tuple[int, ...]
     refused: str | None
+
+
+def settled_file(core: Core, version: str) -> LayoutFile:
+    """The layout file of a version that no build has confirmed, as the dump of a neighbour settles it."""
+    found = replace(find_coreclr(core), descriptor=None)
+    return Child[LayoutFile](SETTLING_SECONDS).run(lambda: settle(core, found, layout_file(version, core.machine, None)))
 
 
 class Trial:
@@ -90,7 +98,8 @@ class Trial:
 
     def asking(self, number: Number) -> list[Check]:
         """The checks that ask the dump by the number; those that compare numbers with each other are not counted."""
-        return [check for check, asked in zip(CHECKS, self.record.asked, strict=False) if number in asked and check.ability != ALONE]
+        wanted = asked_with(number)
+        return [check for check, asked in zip(CHECKS, self.record.asked, strict=False) if wanted in asked and check.ability != ALONE]
 
     def outcome(self, number: Number, changed: LayoutFile) -> Outcome:
         """What the changed file does: the first check that fails of those that pass as the file stands, none where all still pass.
@@ -117,7 +126,9 @@ class Trial:
         return Outcome()
 
     def _can_notice(self, number: Number | None, index: int) -> bool:
-        return number is None or number in self.record.bound or number in self.record.asked[index] or CHECKS[index].ability == ALONE
+        if number is None or number in self.record.bound or CHECKS[index].ability == ALONE:
+            return True
+        return asked_with(number) in self.record.asked[index]
 
     def mended(self, changed: LayoutFile, number: Number | None = None) -> frozenset[int]:
         """The checks that fail as the file stands and pass with the change; none at all if one that passed fails with it.

@@ -6,10 +6,11 @@
     tools/mutate_layout.py --lab --table > docs/layout-coverage.md
     tools/mutate_layout.py CORE --only 'Thread.*'      # these numbers only, with what noticed each change
 
-A number is a field's offset, a structure's size, a constant, or a place in g_dacTable. It is *guarded* when each change of it by one step
-takes away an ability by name, or has the dump refused. Checks that do not ask for a number cannot see it, so only those that do are
-run on the changed layout. The dump's own descriptor is left aside: it would mend what is changed. Each change is tried in a process of its
-own: one that ends by a limit of time or memory, or in an error that is none of the product's, is a failure and named as such.
+A number is a field's offset, a structure's size, a constant, or a place in g_dacTable; beside them go contracts and kinds of handles. It
+is *guarded* when each change of it by one step takes away an ability by name, or has the dump refused. Checks that do not ask for a
+number cannot see it, so only those that do are run on the changed layout. The dump's own descriptor is left aside: it would mend what is
+changed. Each change is tried in a process of its own: one that ends by a limit of time or memory, or in an error that is none of the
+product's, is a failure and named as such.
 """
 
 import argparse
@@ -27,23 +28,27 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's library starts threads when 
 
 from heaphound.dump.core import open_core
 from tools.coverage_table import coverage_table
-from tools.layout_numbers import Number, numbers
-from tools.layout_trial import SECONDS, Trial
+from tools.layout_numbers import Number, choices, numbers
+from tools.layout_trial import SECONDS, Trial, settled_file
 from tools.mutation import VersionRun
+from tools.mutation_dumps import MutationDump, mutation_dumps
 
 
-def run(paths: Sequence[tuple[str, Path]], chosen: Callable[[list[Number]], list[Number]], seconds: float) -> list[VersionRun]:
-    """Every change of the chosen numbers, on each core (its name and path) of each version. Progress goes to stderr."""
+def run(dumps: Sequence[MutationDump], chosen: Callable[[list[Number]], list[Number]], seconds: float) -> list[VersionRun]:
+    """Every change of the chosen numbers, on each dump of each version and machine. Progress goes to stderr."""
     runs: dict[str, VersionRun] = {}
-    for name, path in paths:
+    for dump in dumps:
         started = time.monotonic()
-        trial = Trial(open_core(path), seconds=seconds)
-        version = trial.source.layout.version
-        versions = runs.setdefault(version, VersionRun(version, chosen(numbers(trial.source))))
-        versions.add(name, trial)
+        core = open_core(dump.path)
+        settled = None if dump.file is None else settled_file(core, dump.file)
+        trial = Trial(core, settled, seconds=seconds)
+        version = trial.source.layout.version + ("" if core.machine == "x64" else f"-{core.machine}")
+        own = [number for number in numbers(trial.source) if str(number) not in trial.source.found]
+        versions = runs.setdefault(version, VersionRun(version, chosen([*own, *choices(trial.source)])))
+        versions.add(dump.name, trial)
         left = len(versions.unseen())
         spent = time.monotonic() - started
-        print(f"{version} on {name}: {left} numbers left, {spent:.0f} s", file=sys.stderr, flush=True)
+        print(f"{version} on {dump.name}: {left} numbers left, {spent:.0f} s", file=sys.stderr, flush=True)
     return list(runs.values())
 
 
@@ -87,17 +92,15 @@ def main() -> None:
     parser.add_argument("--sample", type=int, nargs=2, metavar=("N", "OF"), default=(0, 1), help="every OFth number from the Nth on")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="limit for one change")
     arguments = parser.parse_args()
-    paths = [(Path(core).name, Path(core)) for core in arguments.cores]
+    dumps = [MutationDump(Path(core).name, Path(core)) for core in arguments.cores]
     if arguments.lab is not None:
-        from tools.mutation_dumps import mutation_dumps  # makes dumps: not needed for cores that are there
-
-        paths += mutation_dumps(arguments.lab)
+        dumps += mutation_dumps(arguments.lab)
 
     def chosen(known: list[Number]) -> list[Number]:
         first, step = arguments.sample
         return [number for number in known if fnmatchcase(str(number), arguments.only or "*")][first::step]
 
-    runs = run(paths, chosen, arguments.seconds)
+    runs = run(dumps, chosen, arguments.seconds)
     if arguments.table:
         print(coverage_table(runs), end="")
     elif arguments.json:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from tools.layout_numbers import Number, changes, numbers
+from tools.layout_numbers import Number, changes, choices, numbers
 from tools.layout_trial import Outcome, Trial
 
 
@@ -36,13 +36,15 @@ class VersionRun:
     def add(self, name: str, trial: Trial) -> None:
         """Try on one more core what no core has noticed yet, where some check asks for it there."""
         self.cores.append(name)
-        self.asked |= {number for number in numbers(trial.source) if number in trial.record.bound or trial.asking(number)}
+        known = [*numbers(trial.source), *choices(trial.source)]
+        self.asked |= {number for number in known if number in trial.record.bound or trial.asking(number)}
         for number in self.numbers:
             for what, changed in changes(trial.source, number):
-                known = self.outcomes.get((number, what))
-                if known is not None and (known.check is not None or not trial.asking(number)):
+                before = self.outcomes.get((number, what))
+                asked = bool(trial.asking(number)) or number in trial.record.bound
+                if before is not None and (before.check is not None or not asked):
                     continue
                 found = trial.outcome(number, changed)
                 if found.check is not None:
                     self.noticed_on[number, what] = len(self.cores) - 1
-                self.outcomes[number, what] = replace(found, failed=found.failed or (known.failed if known else None))
+                self.outcomes[number, what] = replace(found, failed=found.failed or (before.failed if before else None))

@@ -83,6 +83,7 @@ WORD_BITS: Final = 64
 WORD_BYTES: Final = 8
 _VTABLE, _MARK = "VTableIndex.", "FrameIdentifier"
 _KIND_BYTES = 6
+_WITHOUT_RETURN_KINDS = 4
 
 
 def broken_constants(layout: Layout) -> Iterator[Broken]:
@@ -92,6 +93,7 @@ def broken_constants(layout: Layout) -> Iterator[Broken]:
     yield from _packing(layout)
     yield from _handle_segments(layout)
     yield from _frame_classes(layout)
+    yield from _returns(layout)
 
 
 def _bits(layout: Layout) -> Iterator[Broken]:
@@ -189,6 +191,14 @@ def _handle_segments(layout: Layout) -> Iterator[Broken]:
     if behind not in (_KIND_BYTES * (kinds + 1), _KIND_BYTES * (kinds + 2)):
         sentence = f"TableSegment.NextSegment: it begins at {following}, with {blocks} blocks and {kinds} kinds of handles"
         yield _broken([counts[0]], sentence, "TableSegment.NextSegment", "TableSegment.UserData")
+
+
+def _returns(layout: Layout) -> Iterator[Broken]:
+    """Since GcInfo does not tell what a method returns, it tells what the caller's registers hold behind a call (gcinfo.h, 10.0)."""
+    told, gc_info = layout.contracts.get("HijackedReturn"), _constant(layout, "GCInfoVersion")
+    if told is not None and gc_info is not None and (told == "caller") != (gc_info >= _WITHOUT_RETURN_KINDS):
+        sentence = f"HijackedReturn: the {told} tells what a method returns, with GcInfo of version {gc_info}"
+        yield _broken(["GCInfoVersion"], sentence, "contract HijackedReturn")
 
 
 def _frame_classes(layout: Layout) -> Iterator[Broken]:

@@ -98,7 +98,13 @@ COLLECTOR: Final[tuple[tuple[Row, ...], ...]] = (  # gcpriv.h, gcinterface.h, gc
     (_of("GcDacVars", "HandleTableMap", "HeapFieldOffsets", "GenerationFieldOffsets"),),
     (_of("GcDacVars", "GenerationFieldOffsets", "BookkeepingStart", *[8] * 5, 4, 4, "CardTableInfoSize"),),
     (_of("HeapSegment", START, "Allocated", "Committed", "Reserved", 8, "Mem", "Flags", "Next"),),
+    (_of("ServerHeap", START, "AllocAllocated", "EphemeralHeapSegment", "FinalizeQueue"),),  # dac_gc_heap
     (_of("HandleTableMap", START, "Buckets", "Next", "MaxIndex"),),
+    (
+        _of("HandleTable", "TypeCount", 4, "SegmentList"),  # behind a lock, to 7.0
+        _of("HandleTable", START, "TypeFlags", *[4] * 11, "SegmentList"),
+        _of("HandleTable", START, "TypeFlags", *[4] * 12, 4, "SegmentList"),
+    ),
     (_of("TableSegment", "BlockType", "UserData"),),
     (_of("TableSegment", "NextSegment", "HandleTable"),),
     (
@@ -130,6 +136,8 @@ METHODS_AND_TYPES: Final[tuple[tuple[Row, ...], ...]] = (  # class.h, method.hpp
         _of("RangeSection", START, "RangeBegin", "RangeEndOpen", "Flags", 4, 8, "R2RModule", "HeapList"),
         _of("RangeSection", START, "RangeBegin", "RangeEndOpen", 8, "Next", 8, "Flags", 4, "HeapListOrZapModule"),
     ),
+    (_of("RangeSectionMap", START, "TopLevelData"),),
+    (_of("ThisPtrRetBufPrecodeData", START, 8, "MethodDesc"),),  # precode.h
     (_of("RangeSectionFragment", START, "Next", 8, 8, "RangeSection"),),
     (_of("RealCodeHeader", START, "DebugInfo", "EHInfo", "GCInfo", "MethodDesc", "NumUnwindInfos", "UnwindInfos"),),
     (

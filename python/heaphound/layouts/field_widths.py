@@ -137,6 +137,7 @@ FOUR_BYTES: Final[Widths] = {
     "FieldDesc": "DWord1 DWord2",
     "FnPtrTypeDesc": "NumArgs",
     "GCFrame": "MaybeInterior NumObjRefs",
+    "HandleTable": "TypeCount TypeFlags",
     "HandleTableMap": "MaxIndex",
     "HelperMethodFrame": "FrameAttribs",
     "InFlightTLSData": "TlsIndex",

@@ -28,7 +28,10 @@ class TypeLayout:
 
 @dataclass(frozen=True)
 class Broken:
-    """A rule among numbers that does not hold: the numbers that may be the wrong one (`Thread.Id`, `size of X`, `constant X`), and why."""
+    """A rule among numbers that does not hold, and why.
+
+    `names` are those that may be wrong: `Thread.Id`, `size of Thread`, `constant GCInfoVersion`, `contract ILMap`.
+    """
 
     names: tuple[str, ...]
     sentence: str
@@ -102,6 +105,7 @@ class Layout:
         """Which algorithm applies: a short name (`Statics`, `CodeRanges`, ...), or a version number of the runtime's own contracts."""
         if name not in self.contracts:
             raise LayoutError(f"the layout of .NET {self.version} has no contract {name}")
+        self._refuse_broken(f"contract {name}")
         return self.contracts[name]
 
     def has_contract(self, name: str) -> bool:

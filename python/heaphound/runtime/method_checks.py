@@ -20,6 +20,7 @@ SAMPLE_STEP = 60
 SAMPLE_METHODS = 240
 SAMPLE_SECTIONS = 64
 MOST_FRAGMENTS = 65_536
+LARGE_CODE_BYTES = 1024  # of which some words of the map have no method's start: a word stands for 256 bytes
 MOST_CLAUSES = 65_536
 CLAUSE_BYTES, CLAUSES_HEAD_BYTES = 32, 8  # EE_ILEXCEPTION_CLAUSE and what lies before the first, src/coreclr/inc/corhlpr.h
 KNOWN_CLAUSE_FLAGS = 0x3F  # CORINFO_EH_CLAUSE_FLAGS of src/coreclr/inc/corinfo.h
@@ -54,6 +55,7 @@ def check_tokens(subject: CheckSubject) -> None:
 def check_jit_headers(subject: CheckSubject) -> None:
     """What the JIT wrote before most methods fits their code: its parts follow each other, and exception clauses lie inside."""
     problems, with_clauses, seen = list[str](), 0, 0
+    found: dict[str, list[str | None]] = {}
     told = list[bool]()  # whether there is debug information; methods made at run time have none
     for section, start, header in islice(_jit_methods(subject), SAMPLE_METHODS):
         seen += 1
@@ -63,11 +65,19 @@ def check_jit_headers(subject: CheckSubject) -> None:
             told.append(bool(subject.pointer(header, "RealCodeHeader", "DebugInfo")))
         try:
             end = _check_fragments(subject, section, start, header)
+            if subject.layout.has("RuntimeFunction", "EndAddress"):  # else the parts do not tell how far they go
+                size = "large" if end - start > LARGE_CODE_BYTES else "small"
+                found.setdefault(size, []).append(_last_byte_problem(subject, start, end))
             _check_clauses(subject, start, header, end - start)
         except (Malformed, Unreadable) as error:
             problems.append(str(error))
     if not with_clauses:
         subject.not_exercised("RealCodeHeader.EHInfo")
+    if "large" not in found:
+        subject.not_exercised("contract NibbleMap")
+    for size, outcomes in found.items():
+        wrong = [outcome for outcome in outcomes if outcome is not None]
+        expect(2 * len(wrong) <= len(outcomes), f"NibbleMap: {len(wrong)} of {len(outcomes)} {size} methods: {wrong[0] if wrong else ''}")
     expect(2 * len(problems) <= seen, f"RealCodeHeader: {len(problems)} of {seen} methods: {problems[0] if problems else ''}")
     expect(2 * sum(told) >= len(told), f"RealCodeHeader.DebugInfo: only {sum(told)} of {len(told)} methods have some")
 
@@ -117,6 +127,15 @@ def _check_fragments(subject: CheckSubject, section: CodeSection, start: int, he
             raise Malformed(f"RealCodeHeader.UnwindInfos: part {index} of the method at {start:#x} goes from {begin:#x} to {end:#x}")
         last = end
     return section.start + (last if at_end is not None else first + LIMITS.method_code_bytes)
+
+
+def _last_byte_problem(subject: CheckSubject, start: int, end: int) -> str | None:
+    """The last byte of the code leads back to its start."""
+    location = subject.code.locate(end - 1)
+    if location is not None and location.start == start:
+        return None
+    owner = "of no method" if location is None else f"of the method at {location.start:#x}"
+    return f"the byte at {end - 1:#x} of the method at {start:#x} is one {owner}"
 
 
 def _check_clauses(subject: CheckSubject, start: int, header: int, code_bytes: int) -> None:

@@ -20,6 +20,7 @@ from heaphound.runtime.content_checks import (
     check_methods,
     check_names,
 )
+from heaphound.runtime.handle_checks import check_handles
 from heaphound.runtime.header_checks import check_headers
 from heaphound.runtime.held_checks import (
     check_exceptions,
@@ -50,7 +51,6 @@ from heaphound.runtime.structure_checks import (
     check_file,
     check_finalizer_queue,
     check_gc_state,
-    check_handles,
     check_image,
     check_modules,
     check_objects,

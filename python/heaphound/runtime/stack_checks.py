@@ -11,6 +11,7 @@ from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references, 
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
 from heaphound.runtime.gc_info.gc_info import read_gc_info
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.debug_info import PROLOG, ILMap
 from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.il_maps import ILMaps
 from heaphound.runtime.stacks.walk import StackWalker
@@ -116,13 +117,20 @@ def _code_problem(subject: CheckSubject, maps: ILMaps, frame: ManagedFrame) -> s
         return f"the code at {frame.ip:#x} is said to lie from {code.fragment_start:#x} to {code.fragment_end:#x}"
     try:
         info = read_gc_info(subject.memory, code.gc_info, subject.layout.constant("GCInfoVersion"), subject.runtime.core.machine)
-        if code.kind == "jit":
-            maps.map_of(code)
+        il_map = maps.map_of(code) if code.kind == "jit" else None
     except (Malformed, Unreadable) as error:
         return str(error)
     if not code.fragment_end - code.start <= info.header.code_length or frame.native_offset > info.header.code_length:
         return f"GcInfo says that the code at {code.start:#x} has {info.header.code_length} bytes"
-    return None
+    return None if il_map is None else _map_problem(il_map, code.start, info.header.code_length)
+
+
+def _map_problem(il_map: ILMap, start: int, code_length: int) -> str | None:
+    """A map begins with the method's prologue, where its code begins, and tells of nothing behind its end."""
+    if any(bound.native_offset > code_length for bound in il_map.bounds):
+        return f"the IL map of the code at {start:#x} goes on behind its end"
+    first = next(((bound.native_offset, bound.il_offset) for bound in il_map.bounds), (0, PROLOG))
+    return None if first == (0, PROLOG) else f"the IL map of the code at {start:#x} begins with {first}, not with a prologue"
 
 
 def _add_references(subject: CheckSubject, explicit: FrameReferences, frame: ManagedFrame | ExplicitFrame, outcomes: Outcomes) -> None:

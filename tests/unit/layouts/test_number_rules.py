@@ -136,3 +136,11 @@ def test_it_is_said_of_each_field_what_it_is(version: str, machine: str) -> None
 
 def test_only_the_handle_table_is_packed() -> None:
     assert PACKED == ("TableSegment",)
+
+
+@pytest.mark.parametrize(("version", "other"), [("8.0", "caller"), ("10.0", "frame")])
+def test_a_contract_that_contradicts_a_number_is_refused(version: str, other: str) -> None:
+    layout = file_of(version).layout
+    changed = with_broken_numbers(replace(layout, contracts={**layout.contracts, "HijackedReturn": other}))
+    with pytest.raises(LayoutError, match=f"HijackedReturn: the {other} tells what a method returns"):
+        changed.contract("HijackedReturn")
