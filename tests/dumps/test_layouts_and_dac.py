@@ -66,6 +66,18 @@ def test_the_file_says_what_the_dac_goes_by(runtime: str) -> None:
     assert spoken_of(done.stdout)[0] >= BY_DAC[runtime]
 
 
+def test_each_number_is_listed_with_those_that_say_the_same() -> None:
+    """On a server's heaps, whose numbers no other dump here asks the DAC about."""
+    done = run_tool(str(make_dump(zoo("3.1.2", server_gc=True)).path), "--check", "--numbers")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    assert said["GcDacVars.Heaps"].startswith("GetGCHeapList.heaps[0]; ")
+    assert said["ServerHeap.AllocAllocated"].startswith("GetGCHeapDetails.allocated")
+    assert said["ServerHeap.GenerationTable"].startswith("GetGCHeapDetails.gen0_segment")
+    assert "self-check threads / ThreadStore" in said["Thread.Id"]
+    assert said["ArrayListBase.Count"].startswith("used by GetAssemblyList.assemblies.count; self-check ")
+
+
 def test_a_wrong_number_is_named_with_the_one_that_the_dac_goes_by(tmp_path: Path) -> None:
     text = (DATA / "coreclr-10.0-x64.json").read_text("utf-8")
     right = '"HeapSegment": {"Allocated": 0, "Committed": 8,'

@@ -111,7 +111,7 @@ _HEAP = (
     + " ".join(f"fill{index}:8" for index in range(7))
     + " lowest:8 highest:8 card_table:8"
 )
-HEAP_LIST = listed("GetGCHeapList", 47, "heaps")
+HEAP_LIST = listed("GetGCHeapList", 47, "heaps", exact=True)
 SERVER_HEAP = record("GetGCHeapDetails", 48, _HEAP)
 HEAP = record("GetGCHeapStaticData", 49, _HEAP)
 SEGMENT = record(

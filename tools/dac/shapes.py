@@ -51,13 +51,19 @@ def numbers(name: str, slot: int, outputs: str, interface: str = "") -> Call:
     return Call(name, ask, interface)
 
 
-def listed(name: str, slot: int, item: str, fields: str = "", interface: str = "") -> Call:
-    """A method with (count, array, needed): `item[i]`, or `item[i].field` where the entries are records."""
+def listed(name: str, slot: int, item: str, fields: str = "", interface: str = "", exact: bool = False) -> Call:
+    """A method with (count, array, needed): `item[i]`, or `item[i].field` where the entries are records.
+
+    An `exact` one refuses an array of another length than that which it asks for.
+    """
     size = size_bytes(fields) if fields else 8
 
     def ask(library: Library, arguments: tuple[int, ...]) -> Answer:
         out, needed = ctypes.create_string_buffer(MOST_ENTRIES * size), ctypes.c_uint32()
-        result = library.call(interface, slot, *arguments, MOST_ENTRIES, ctypes.addressof(out), ctypes.addressof(needed))
+        if exact:
+            library.call(interface, slot, *arguments, 0, 0, ctypes.addressof(needed))
+        length = min(needed.value, MOST_ENTRIES) if exact else MOST_ENTRIES
+        result = library.call(interface, slot, *arguments, length, ctypes.addressof(out), ctypes.addressof(needed))
         answer: Answer = {RESULT: result, f"{item}.count": needed.value}
         for index in range(min(needed.value, MOST_ENTRIES)):
             entry = out.raw[index * size : (index + 1) * size]
