@@ -32,7 +32,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's library starts threads when 
 from heaphound.dump.core import Core, open_core
 from heaphound.errors import HeaphoundError, UsageError
 from heaphound.layouts.descriptor import Descriptor, read_descriptor
-from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file
+from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file, raw_layout_file
 from heaphound.runtime.locate import FoundRuntime, find_coreclr
 from tools.dac.observe import DAC_NAME, Shown, dac_beside, observe, why_not
 from tools.dac.path import GLOBAL
@@ -130,9 +130,8 @@ def each_number(trial: Trial, checked: Checked) -> Iterator[str]:
 def write_draft(core: Core, arguments: argparse.Namespace) -> int:
     """Print the draft, and on standard error what the reader has to look at; the exit code."""
     found = find_coreclr(core)
-    name = f"coreclr-{arguments.older}-x64.json"
-    text = resources.files("heaphound.layouts").joinpath("data", name).read_text("utf-8")
-    raw, older = json.loads(text), parse_layout_file(text, name, _text)
+    raw = raw_layout_file(arguments.older)
+    older = parse_layout_file(json.dumps(raw), f"the layout of {arguments.older}")
     descriptor = None if found.descriptor is None else read_descriptor(core.memory.bytes, found.descriptor)
     table = read_table(core, found, older)
     shown = shown_by_dac(core, found, older, arguments)

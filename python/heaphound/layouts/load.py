@@ -98,6 +98,16 @@ def layout_file(version: str, architecture: str, build_id: str | None) -> Layout
     )
 
 
+def raw_layout_file(version: str, architecture: str = "x64") -> dict[str, Any]:
+    """The JSON of the layout file of a major.minor, laid over that of the file it differs from. UnsupportedRuntime when there is none."""
+    if version not in supported_versions(architecture):
+        raise UnsupportedRuntime(
+            f"no layout for .NET {version} {architecture}; there are layouts for {', '.join(supported_versions(architecture))}"
+        )
+    name = f"coreclr-{version}-{architecture}.json"
+    return dict(_whole(_text(name), name, _text))
+
+
 def with_descriptor(layout: Layout, descriptor: Descriptor) -> Layout:
     """The file's layout with everything that the dump's own descriptor says laid over it."""
     over = replace(

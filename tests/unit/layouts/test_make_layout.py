@@ -9,8 +9,9 @@ from tools.layout_draft import draft
 from tools.layout_text import layout_text
 
 from heaphound.dump.elf_modules import ElfModule
+from heaphound.errors import UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor
-from heaphound.layouts.load import parse_layout_file
+from heaphound.layouts.load import layout_file, parse_layout_file, raw_layout_file, supported_versions
 from heaphound.layouts.schema import Field, TypeLayout
 from heaphound.runtime.locate import FoundRuntime
 
@@ -49,3 +50,15 @@ def test_a_draft_has_what_the_descriptor_says_and_the_rest_of_the_older_file() -
     assert places["FinalizerThread"] == (17, 0)  # one behind ThreadStore, as in 9.0
     assert places["ValueTypeMethodTable"] == (33, 0)  # one behind FreeObjectMethodTable, as in 9.0
     assert places["ObjectArrayMethodTable"] == (36, 224)
+
+
+@pytest.mark.parametrize("version", supported_versions())
+def test_the_file_that_a_draft_begins_with_is_whole_also_where_it_states_differences(version: str) -> None:
+    raw = raw_layout_file(version)
+    assert raw["version"] == version
+    assert parse_layout_file(layout_text(raw), version).layout == layout_file(f"{version}.0", "x64", None).layout
+
+
+def test_a_draft_from_a_version_without_a_file_is_refused() -> None:
+    with pytest.raises(UnsupportedRuntime, match=r"no layout for \.NET 4\.0 x64; there are layouts for 3\.0, "):
+        raw_layout_file("4.0")
