@@ -70,7 +70,7 @@ class _Reader:
         self._strings = Strings(self._memory, self._layout, show_text=strings)
         self._frames = frames
         self.threads: dict[int, list[int]] = {}
-        self._walked: dict[int, dict[tuple[int, int], Method]] = {}
+        self._walked: dict[int, list[tuple[ManagedFrame, int]]] = {}
         for thread in session.threads:
             held = {*thread.nested_exceptions, *(() if thread.exception is None else (thread.exception,))}
             for address in held:
@@ -87,7 +87,7 @@ class _Reader:
             thrown = read_thrown_frames(memory, layout, address)
             row = replace(
                 row,
-                frames=tuple(self._frame(frame, address) for frame in thrown[: self._frames]),
+                frames=self._thrown(address, thrown[: self._frames]),
                 frames_left_out=max(0, len(thrown) - self._frames),
             )
         except (Unreadable, Malformed) as error:
@@ -98,7 +98,11 @@ class _Reader:
             row = replace(row, message=text, message_characters=characters)
         return row
 
-    def _frame(self, frame: ThrownFrame, exception: int) -> ThrownFrameRow:
+    def _thrown(self, exception: int, frames: list[ThrownFrame]) -> tuple[ThrownFrameRow, ...]:
+        exact = self._exact_methods(exception, frames)
+        return tuple(self._frame(frame, exact) for frame in frames)
+
+    def _frame(self, frame: ThrownFrame, exact: dict[tuple[int, int], Method]) -> ThrownFrameRow:
         method = self._method(frame)
         module = None if method is None else self._session.types.module_at(method.module)
         il_offset: int | None = None
@@ -107,7 +111,7 @@ class _Reader:
         try:
             code = self._session.stacks.codes.find(frame.ip)
             if code is not None:
-                method = self._exact_methods(exception).get((frame.sp, code.start), method)
+                method = exact.get((frame.sp, code.start), method)
                 il_offset = self._session.il_maps.offset_in(code, frame.ip - code.start - (0 if frame.adjusted else 1))
                 place = None if il_offset is None else self._session.il_maps.place(code.method, il_offset)
                 file, line = (None, None) if place is None else (place.file, place.start_line)
@@ -116,18 +120,34 @@ class _Reader:
         name = None if method is None else method.full_name
         return ThrownFrameRow(Address(frame.ip), Address(frame.sp), name, None if module is None else module.name, il_offset, file, line)
 
-    def _exact_methods(self, exception: int) -> dict[tuple[int, int], Method]:
+    def _exact_methods(self, exception: int, thrown: list[ThrownFrame]) -> dict[tuple[int, int], Method]:
         """(stack pointer, start of the code) to the exact method of frames that the exception's threads still have on their stacks: what
-        lies between `throw` and a handler that runs is not overwritten yet."""
-        found: dict[tuple[int, int], Method] = {}
-        for managed_id in self.threads.get(exception, ()):
-            if managed_id not in self._walked:
-                thread = next(item for item in self._session.threads if item.managed_id == managed_id)
-                frames = [frame for frame in self._session.stacks.walk(thread) if isinstance(frame, ManagedFrame)]
-                exact = {(frame.sp, frame.code.start): frame.exact_method for frame in frames if frame.exact_method is not None}
-                self._walked[managed_id] = exact
-            found.update(self._walked[managed_id])
-        return found
+        lies between `throw` and a handler that runs is not overwritten yet.
+
+        The stack pointer is the frame's own, but on arm64 up to 8.0 its caller's, as that is what its unwinder calls the frame's (Thrower
+        and Catching of a dump of 8.0.31; those of 10.0.11 have their own): the one of the two that more of the elements have.
+        """
+        frames = [found for managed_id in self.threads.get(exception, ()) for found in self._frames_of(managed_id)]
+        own = {(frame.sp, start): frame for frame, start in frames}
+        callers = {(frame.caller.sp, start): frame for frame, start in frames if frame.caller is not None}
+        wanted = {(element.sp, self._start(element.ip)) for element in thrown} if frames else set()
+        chosen = callers if len(callers.keys() & wanted) > len(own.keys() & wanted) else own
+        return {key: frame.exact_method for key, frame in chosen.items() if frame.exact_method is not None}
+
+    def _start(self, ip: int) -> int | None:
+        """Where the method's code begins; None where it cannot be looked up."""
+        with suppress(Unreadable, Malformed, LayoutError):
+            code = self._session.stacks.codes.find(ip)
+            return None if code is None else code.start
+        return None
+
+    def _frames_of(self, managed_id: int) -> list[tuple[ManagedFrame, int]]:
+        """The managed frames of a thread, each with where its code starts."""
+        if managed_id not in self._walked:
+            thread = next(item for item in self._session.threads if item.managed_id == managed_id)
+            frames = [frame for frame in self._session.stacks.walk(thread) if isinstance(frame, ManagedFrame)]
+            self._walked[managed_id] = [(frame, frame.code.start) for frame in frames]
+        return self._walked[managed_id]
 
     def _method(self, frame: ThrownFrame) -> Method | None:
         try:
