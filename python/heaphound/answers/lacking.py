@@ -1,6 +1,6 @@
 """What the file as a whole lacks, by name, and how to get it: said beside every answer that rests on the heap."""
 
-from heaphound.dump.elf_modules import elf_modules
+from heaphound.dump.elf_modules import elf_modules, is_whole
 from heaphound.errors import HeaphoundError
 from heaphound.session import Session
 
@@ -23,9 +23,8 @@ def lacking(session: Session) -> tuple[str, ...]:
 
 def lacking_for_stacks(session: Session) -> tuple[str, ...]:
     """A sentence where the code of the runtime itself is not there: a walk over a stack has to go through it."""
-    module, memory = session.runtime.module, session.core.memory
-    absent = [file for file in session.core.files if file.path == module.path and not memory.readable(file.start, file.end - file.start)]
-    if not absent or session.core.writer.mode == "mini":  # createdump writes what walks need
+    module = session.runtime.module
+    if is_whole(module, session.core.memory) or session.core.writer.mode == "mini":  # createdump writes what walks need
         return ()
     return (
         f"the code of {module.path} (build-id {module.build_id or 'unknown'}) is neither in the dump nor at that path here: "

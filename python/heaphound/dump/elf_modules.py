@@ -62,6 +62,13 @@ class ElfModule:
         return self.headers
 
 
+def is_whole(module: ElfModule, memory: Memory) -> bool:
+    """Whether all pages that an image has of its file can be read; the gaps between its segments hold none (64 KB on arm64)."""
+    if module.headers is None:
+        return False
+    return all(memory.readable(start, end - start) for start, end in module.headers.file_pages(module.base))
+
+
 def elf_modules(core: Core) -> list[ElfModule]:
     """The ELF images among the mapped files, ascending by address, the vdso (if the dump has its page) among them.
 

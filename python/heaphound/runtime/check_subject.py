@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from heaphound._core import Heap
+from heaphound.dump.elf_modules import is_whole
 from heaphound.errors import HeaphoundError, LayoutError, Unreadable
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.code_ranges import CodeSection
@@ -63,8 +64,7 @@ class CheckSubject:
     @cached_property
     def without_files(self) -> bool:
         """Whether the runtime's own file was left out of the dump, as the kernel does with mapped files, and none stands in for it."""
-        own = self.runtime.module.path
-        return any(file.path == own and not self.memory.readable(file.start, file.end - file.start) for file in self.runtime.core.files)
+        return not is_whole(self.runtime.module, self.memory)
 
     def lacks(self, error: HeaphoundError) -> bool:
         """Whether a check failed only because this dump was meant to lack what it met, or was cut before it."""
