@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from heaphound.diagnose.finding import Rule, rank
+from heaphound.diagnose.rules import deadlock
 from heaphound.diagnose.subject import Subject
 from heaphound.errors import HeaphoundError
 from heaphound.progress import Progress, silent
@@ -35,9 +36,11 @@ def diagnose(subject: Subject, rules: tuple[Rule, ...], progress: Progress = sil
 
 
 def _verdict(findings: list[Finding], skipped: list[SkippedRule]) -> Verdict:
+    """The verdict is on memory: threads that wait for each other are a finding, and leave it as it is."""
     if any(finding.severity == "leak" for finding in findings):
         return "leak"
-    return "unclear" if skipped or any(finding.severity == "waste" for finding in findings) else "no-leak"
+    wasted = any(finding.severity == "waste" and finding.rule != deadlock.ID for finding in findings)
+    return "unclear" if skipped or wasted else "no-leak"
 
 
 def _merged(findings: list[Finding]) -> list[Finding]:

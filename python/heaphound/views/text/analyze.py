@@ -20,7 +20,7 @@ VERDICTS = {
     "no-leak": "no leak was found; what the memory is stands above and in `heaphound types`",
     "unclear": "unclear: no rule recognised a leak, but not everything could be examined",
 }
-WASTEFUL = "unclear: what stands above wastes memory or threads; whether it grows one dump cannot tell"
+WASTEFUL = "unclear: what stands above wastes memory; whether it grows one dump cannot tell"
 
 
 def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
@@ -32,7 +32,9 @@ def page(answer: Answer[AnalyzeResult]) -> Iterator[Block]:
     for finding in result.findings:
         yield from finding_blocks(finding)
     yield from _biggest_types(result)
-    wasteful = result.verdict == "unclear" and any(finding.severity == "waste" for finding in result.findings)
+    wasteful = result.verdict == "unclear" and any(
+        finding.severity == "waste" and finding.rule != "deadlock" for finding in result.findings
+    )
     words = WASTEFUL if wasteful else VERDICTS[result.verdict]
     yield Fact("Verdict", words, "bad" if result.verdict == "leak" else "good" if result.verdict == "no-leak" else "warn")
     yield from coverage_blocks(answer.dump, answer.coverage)
