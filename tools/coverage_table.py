@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from tools.layout_numbers import Number
 from tools.mutation import VersionRun
-from tools.unguarded_numbers import HALF_WORD, REASONS
+from tools.unguarded_numbers import REASONS
 
 HEAD = """# What guards the numbers of the layout files
 
@@ -19,7 +19,6 @@ what none asks for, none can find wrong, but for checks that hold the file's num
 """
 CHOICES = """What is no number: each contract (which way something is done) was changed to each other that a file of the same machine has,
 each kind of handles was left out, and exchanged with the next."""
-HALVES = {"+4", "-4"}
 NOT_LISTED = "not listed"
 
 
@@ -68,14 +67,12 @@ def _listed(runs: Sequence[VersionRun], asked: bool) -> list[str]:
     lines = []
     for number, versions in sorted(found.items()):
         steps = {what for whats in versions.values() for what in whats}
-        lines.append(f"- `{number}` {', '.join(sorted(steps))} ({', '.join(versions)}): {_reason(number, steps)}")
+        lines.append(f"- `{number}` {', '.join(sorted(steps))} ({', '.join(versions)}): {_reason(number)}")
     return lines or ["none"]
 
 
-def _reason(number: Number, steps: set[str]) -> str:
+def _reason(number: Number) -> str:
     """Why the number is not guarded; NOT_LISTED where no pattern fits."""
-    if steps <= HALVES:
-        return HALF_WORD
     fitting = (why for why, patterns in REASONS.items() if any(fnmatchcase(str(number), pattern) for pattern in patterns))
     return next(fitting, NOT_LISTED)
 

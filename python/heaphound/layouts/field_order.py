@@ -69,6 +69,7 @@ REGISTERS: Final[tuple[tuple[Row, ...], ...]] = (  # cgencpu.h, gmscpu.h of vm/a
         _of("TransitionBlock", START, "ArgumentRegisters", "CalleeSavedRegisters", "ReturnAddress", END),
         _of("TransitionBlock", START, "CalleeSavedRegisters", 8, "FirstGCRefMapSlot", "ArgumentRegisters", END),
     ),
+    (_of("TransitionBlock", "CalleeSavedRegisters.Fp", "ReturnAddress"),),  # on arm64 it is lr among the registers
     (
         # rax, rdx (and rcx since 10.0), the registers, the return address
         _of("HijackArgs", START, "ReturnValue", "CalleeSavedRegisters", 8, END),
