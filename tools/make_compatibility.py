@@ -71,8 +71,8 @@ def compare_finalizer_queue(opened: Opened) -> None:
     rows = opened.case.answers("finalizer")
     ready = {int(row["address"], 16) for row in rows if row["row"] == "f_reachable"}
     waiting = {int(row["address"], 16) for row in rows if row["row"] == "finalizable"}
-    assert {entry.object for entry in queue.ready} == ready, "objects that are ready"
-    assert {entry.object for entry in queue.waiting} == waiting, "objects that wait"
+    assert set(queue.ready.objects.tolist()) == ready, "objects that are ready"
+    assert set(queue.waiting.objects.tolist()) == waiting, "objects that wait"
 
 
 def compare_sync_blocks(opened: Opened) -> None:

@@ -22,7 +22,7 @@ from heaphound.runtime.calls import CodeSearch
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.code_modules import code_modules
 from heaphound.runtime.delegates import SingleDelegate
-from heaphound.runtime.finalizer import FinalizerQueue, read_finalizer_queue
+from heaphound.runtime.finalizer import NO_QUEUE, FinalizerQueue, read_finalizer_queue
 from heaphound.runtime.handles import HandleTable, read_handle_table
 from heaphound.runtime.heap import GCHeap, read_heap
 from heaphound.runtime.heap_walk import heap_layout, walk_heap
@@ -146,7 +146,7 @@ class Session:
     @cached_property
     def finalizer_queue(self) -> FinalizerQueue:
         """Objects with finalizers, ready ones apart."""
-        queue = self._root_source("finalizer queue", self.read_finalizer_queue, FinalizerQueue((), (), ()))
+        queue = self._root_source("finalizer queue", self.read_finalizer_queue, NO_QUEUE)
         self._say_gaps("finalizer queue", [f"heap {gap.heap}: {gap.reason}" for gap in queue.gaps])
         return queue
 

@@ -12,6 +12,7 @@ import heaphound
 from tests.lab.dumps import Recipe, redis_leak, zoo
 from tests.lab.kinds import KindsOfDump, make_kinds
 from tests.lab.runtimes import framework_directory
+from tests.lab.twin import finalizer_queue
 
 PARTS = ("verify", "types", "statics", "handles", "modules", "heap", "retained")
 
@@ -19,7 +20,7 @@ PARTS = ("verify", "types", "statics", "handles", "modules", "heap", "retained")
 def answers(path: str) -> dict[str, Any]:
     dump = heaphound.open(path)
     found = {part: asdict(getattr(dump, part)().result) for part in PARTS}
-    found["finalizer queue"] = asdict(dump.session.finalizer_queue)
+    found["finalizer queue"] = finalizer_queue(dump)
     found["sync blocks"] = [asdict(block) for block in dump.session.sync_blocks]
     # The kernel ends the process after the other dumps were taken, and one of the runtime's own threads can come or go until then.
     found["threads"] = sorted((thread.managed_id, thread.os_id) for thread in dump.session.threads)[:2]

@@ -53,7 +53,11 @@ def handles(dump: heaphound.Dump) -> Any:
 
 def finalizer_queue(dump: heaphound.Dump) -> Any:
     """Objects with finalizers."""
-    return asdict(dump.session.read_finalizer_queue())
+    queue = dump.session.read_finalizer_queue()
+    columns = [
+        [part.slots.tolist(), part.objects.tolist(), part.heaps.tolist(), part.critical.tolist()] for part in (queue.ready, queue.waiting)
+    ]
+    return columns, queue.gaps
 
 
 def sync_blocks(dump: heaphound.Dump) -> Any:

@@ -1,7 +1,10 @@
 """The finalizer queue: objects whose finalizer waits to run, and objects that will get there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.runtime.heap import GCHeap, SubHeap
@@ -10,19 +13,21 @@ from heaphound.runtime.runtime import Runtime
 MAXIMUM_OBJECTS = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class FinalizableObject:
-    """One entry of the queue. `slot` is its address in the queue's array, `heap` the GC heap whose queue it is.
+@dataclass(frozen=True)
+class QueuePart:
+    """One part of the queue over all heaps, an entry a place of the columns, in the order of the queue.
 
-    `ready` objects are unreachable and wait for the finalizer thread (f-reachable): they are roots. `critical` ones come last.
-    Others are alive or not yet found dead. An object whose finalizer was suppressed stays listed until the next collection.
+    `slots`: address of the entry in the queue's array, uint64; `objects`: the object, uint64; `heaps`: the GC heap whose queue it is,
+    uint32; `critical`: whether its finalizer runs after all others, known of ready objects alone, bool.
     """
 
-    slot: int
-    object: int
-    heap: int
-    ready: bool
-    critical: bool
+    slots: NDArray[np.uint64]
+    objects: NDArray[np.uint64]
+    heaps: NDArray[np.uint32]
+    critical: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.objects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,19 @@ class QueueGap:
 
 @dataclass(frozen=True)
 class FinalizerQueue:
-    """Both parts of the queue over all heaps, in the order of the queue."""
+    """Both parts of the queue over all heaps, and what of it could not be read.
 
-    ready: tuple[FinalizableObject, ...]
-    waiting: tuple[FinalizableObject, ...]
+    `ready` objects are unreachable and wait for the finalizer thread (f-reachable): they are roots. `waiting` ones are alive or not yet
+    found dead; one whose finalizer was suppressed stays listed until the next collection.
+    """
+
+    ready: QueuePart
+    waiting: QueuePart
     gaps: tuple[QueueGap, ...]
+
+
+NOTHING = QueuePart(np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint32), np.zeros(0, np.bool_))
+NO_QUEUE = FinalizerQueue(NOTHING, NOTHING, ())
 
 
 def read_finalizer_queue(runtime: Runtime, heap: GCHeap) -> FinalizerQueue:
@@ -49,18 +62,24 @@ def read_finalizer_queue(runtime: Runtime, heap: GCHeap) -> FinalizerQueue:
     CFinalize (src/coreclr/gc/gcpriv.h) keeps one array, divided by fill pointers: one part a generation, then critical finalizers that
     are ready, then ready ones, then free room. `m_Array` and `m_EndArray` lie behind the fill pointers.
     """
-    ready: list[FinalizableObject] = []
-    waiting: list[FinalizableObject] = []
+    parts: list[tuple[QueuePart, QueuePart]] = []
     gaps: list[QueueGap] = []
     for sub_heap in heap.heaps:
         try:
-            _read_queue(runtime, sub_heap, ready, waiting)
+            parts.append(_read_queue(runtime, sub_heap))
         except (Unreadable, Malformed) as error:
             gaps.append(QueueGap(sub_heap.index, sub_heap.finalize_queue, str(error)))
-    return FinalizerQueue(tuple(ready), tuple(waiting), tuple(gaps))
+    return FinalizerQueue(_joined([ready for ready, _ in parts]), _joined([waiting for _, waiting in parts]), tuple(gaps))
 
 
-def _read_queue(runtime: Runtime, heap: SubHeap, ready: list[FinalizableObject], waiting: list[FinalizableObject]) -> None:
+def _joined(parts: Sequence[QueuePart]) -> QueuePart:
+    columns = [(part.slots, part.objects, part.heaps, part.critical) for part in (NOTHING, *parts)]
+    slots, objects, heaps, critical = zip(*columns, strict=True)
+    return QueuePart(np.concatenate(slots), np.concatenate(objects), np.concatenate(heaps), np.concatenate(critical))
+
+
+def _read_queue(runtime: Runtime, heap: SubHeap) -> tuple[QueuePart, QueuePart]:
+    """(ready, waiting) of one heap; entries whose object was taken out are null and left out."""
     memory, layout = runtime.memory, runtime.layout
     parts = len(heap.generations) + layout.constant("FinalizeQueue.SegmentsBeyondGenerations")
     words = memory.words(heap.finalize_queue + layout.offset("CFinalize", "FillPointers"), parts + 2)
@@ -71,10 +90,10 @@ def _read_queue(runtime: Runtime, heap: SubHeap, ready: list[FinalizableObject],
     count = (fills[-1] - start) // 8
     if count > MAXIMUM_OBJECTS:
         raise LimitExceeded(f"the finalizer queue has {count} objects")
-    objects = unpack(f"<{count}Q", memory.bytes(start, 8 * count))
-    generations_end, critical_end = (fills[-3] - start) // 8, (fills[-2] - start) // 8
-    for index, target in enumerate(objects):
-        if target:
-            is_ready = index >= generations_end
-            entry = FinalizableObject(start + 8 * index, target, heap.index, is_ready, is_ready and index < critical_end)
-            (ready if is_ready else waiting).append(entry)
+    objects = np.frombuffer(memory.bytes(start, 8 * count), "<u8").astype(np.uint64)
+    index, taken = np.arange(count), objects != 0
+    ready = index >= (fills[-3] - start) // 8
+    critical = ready & (index < (fills[-2] - start) // 8)
+    slots, heaps = (start + 8 * index).astype(np.uint64), np.full(count, heap.index, np.uint32)
+    of_ready, of_waiting = (QueuePart(slots[rows], objects[rows], heaps[rows], critical[rows]) for rows in (taken & ready, taken & ~ready))
+    return of_ready, of_waiting

@@ -176,9 +176,9 @@ def check_finalizable(subject: CheckSubject) -> None:
     """What the finalizer queue holds has a finalizer."""
     queue = read_finalizer_queue(subject.runtime, subject.heap)
     mask, seen = ~subject.layout.constant("ObjectToMethodTableUnmask"), 0
-    for entry in (*queue.ready[:SAMPLE_OBJECTS], *queue.waiting[:SAMPLE_OBJECTS]):
+    for address in (*queue.ready.objects[:SAMPLE_OBJECTS].tolist(), *queue.waiting.objects[:SAMPLE_OBJECTS].tolist()):
         try:
-            found = subject.types.type(subject.memory.pointer(entry.object) & mask)
+            found = subject.types.type(subject.memory.pointer(address) & mask)
         except Unreadable:
             continue
         expect(found.has_finalizer, f"MethodTableFlags.HasFinalizer: {found.name} is in the finalizer queue and has flags {found.flags:#x}")

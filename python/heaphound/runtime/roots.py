@@ -163,8 +163,8 @@ def _finalizer(queue: FinalizerQueue) -> Column:
     ready = queue.ready
     return (
         np.full(len(ready), FINALIZER, dtype=np.uint8),
-        np.array([entry.slot for entry in ready], dtype=np.uint64),
-        np.array([entry.object for entry in ready], dtype=np.uint64),
+        ready.slots,
+        ready.objects,
         np.arange(len(ready), dtype=np.uint32),
     )
 

@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+import numpy as np
+
 from heaphound.errors import Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.code_ranges import code_ranges
@@ -277,10 +279,12 @@ def check_finalizer_queue(subject: CheckSubject) -> None:
     if subject.small and subject.heap.gaps:
         subject.not_exercised("CFinalize")  # the list of segments breaks off
         return
-    for entry in (*queue.ready, *queue.waiting):
-        expect(
-            subject.heap.segment_of(entry.object) is not None, f"CFinalize: {entry.object:#x} at {entry.slot:#x} is no object of the heap"
-        )
+    starts, ends = (np.array(bounds, np.uint64) for bounds in zip(*subject.heap.object_ranges() or [(0, 0)], strict=True))
+    for part in (queue.ready, queue.waiting):
+        segment = np.minimum(np.searchsorted(ends, part.objects, side="right"), len(ends) - 1)
+        outside = np.flatnonzero((part.objects < starts[segment]) | (part.objects >= ends[segment])).tolist()
+        where = f"{int(part.objects[outside[0]]):#x} at {int(part.slots[outside[0]]):#x}" if outside else ""
+        expect(not outside, f"CFinalize: {where} is no object of the heap")
 
 
 def check_sync_blocks(subject: CheckSubject) -> None:

@@ -140,8 +140,10 @@ def test_the_finalizer_queue_tells_ready_objects_from_waiting_ones() -> None:
     heap.finalizable, heap.critical, heap.ready = [0x10, 0x20, 0], [0x30], [0x40, 0x50]
     runtime = toy.runtime()
     queue = read_finalizer_queue(runtime, read_heap(runtime))
-    assert [(entry.object, entry.critical) for entry in queue.ready] == [(0x30, True), (0x40, False), (0x50, False)]
-    assert [entry.object for entry in queue.waiting] == [0x10, 0x20]
+    ready, waiting = queue.ready, queue.waiting
+    assert list(zip(ready.objects.tolist(), ready.critical.tolist(), strict=True)) == [(0x30, True), (0x40, False), (0x50, False)]
+    assert (waiting.objects.tolist(), waiting.critical.tolist(), waiting.heaps.tolist()) == ([0x10, 0x20], [False, False], [0, 0])
+    assert (ready.slots - waiting.slots[0]).tolist() == [24, 32, 40], "the null entry takes a place"
     assert queue.gaps == ()
 
 
@@ -153,5 +155,5 @@ def test_a_queue_out_of_order_is_a_gap() -> None:
     heap = read_heap(runtime)
     toy.put(heap.heaps[0].finalize_queue + 8, 0x10)
     queue = read_finalizer_queue(runtime, heap)
-    assert (queue.ready, queue.waiting) == ((), ())
+    assert (len(queue.ready), len(queue.waiting)) == (0, 0)
     assert "not in order" in queue.gaps[0].reason
