@@ -360,7 +360,7 @@ def write() -> None:
 
 
 def of_which_sources(found: Iterable[dict[str, Any]]) -> str:
-    """On which sources the rows were run: the present ones, those of a stretch of commits, or earlier ones that no commit is known of."""
+    """On which sources the rows were run: the present ones, those of a stretch of commits, or some that no commit has."""
     present = sources()
     counts = Counter(None if row["sources"] == present else row.get("commit", "") for row in found)
     distances = {commit: changes_since(commit) for commit in counts}
@@ -376,7 +376,7 @@ def of_which_sources(found: Iterable[dict[str, Any]]) -> str:
             else f"{number} on those of commit {newest}, {nearest} changes of `python/` and `src/` before"
         )
     unknown = sum(counts[commit] for commit, changes in distances.items() if changes >= FAR)
-    told += [f"{unknown} on earlier ones"] if unknown else []
+    told += [f"{unknown} while the sources were being changed, between two commits"] if unknown else []
     return f"Of these {'; '.join(told)}."
 
 
