@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from heaphound.diagnose.subscribing_code import file_name
+from heaphound.diagnose.code_places import file_name
 from heaphound.results.analyze import CodeSite
 from heaphound.results.threads import FrameRow, ThreadRow
 from heaphound.runtime.framework import is_framework

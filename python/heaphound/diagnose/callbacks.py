@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heaphound.diagnose.collection_code import code_row
+from heaphound.diagnose.code_places import code_row
 from heaphound.diagnose.invocation_lists import callees, column, definition_of, delegate_fields
 from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import CodeRole, CodeSite

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from heaphound.diagnose.code_places import code_row, place
 from heaphound.diagnose.slot import Slot, item_count
 from heaphound.diagnose.subject import Subject
-from heaphound.diagnose.subscribing_code import file_name, place
-from heaphound.results.analyze import CodeRole, CodeSite
+from heaphound.results.analyze import CodeSite
 from heaphound.runtime.calls import CALLS
 from heaphound.runtime.calls import CodeSite as Site
 from heaphound.runtime.collection_writes import CollectionWrite, collection_writes, value_source
@@ -154,18 +154,3 @@ class CollectionCode:
 def _called(write: CollectionWrite) -> str:
     """Name of the collection's method that is called, without its type."""
     return write.method.partition("(")[0].rpartition(".")[2]
-
-
-def code_row(site: Site, role: CodeRole, evidence: str) -> CodeSite:
-    """A place in code as a row of a finding."""
-    location = site.location
-    return CodeSite(
-        role=role,
-        method=str(site.written_method),
-        declaring_type=site.written_method.declaring_type,
-        module=site.module.name,
-        file=None if location is None else file_name(location.file),
-        line=None if location is None else location.start_line,
-        il_offset=site.il_offset,
-        evidence=evidence,
-    )

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from heaphound.diagnose.code_places import code_row, place
 from heaphound.diagnose.invocation_lists import Handler
 from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import CodeSite as CodeRow
-from heaphound.runtime.calls import CodeSite
 from heaphound.runtime.subscriptions import Subscription, SubscriptionSearch
 
 
@@ -54,18 +54,7 @@ def rows(codes: Iterable[EventCode]) -> tuple[CodeRow, ...]:
 
 def _row(found: list[tuple[EventCode, Subscription]]) -> CodeRow:
     ordered = sorted(found, key=lambda entry: entry[1].site.il_offset)
-    site = ordered[0][1].site
-    location = site.location
-    return CodeRow(
-        role="subscribes",
-        method=str(site.written_method),
-        declaring_type=site.written_method.declaring_type,
-        module=site.module.name,
-        file=None if location is None else file_name(location.file),
-        line=None if location is None else location.start_line,
-        il_offset=site.il_offset,
-        evidence=_evidence(ordered),
-    )
+    return code_row(ordered[0][1].site, "subscribes", _evidence(ordered))
 
 
 def _evidence(found: list[tuple[EventCode, Subscription]]) -> str:
@@ -75,14 +64,3 @@ def _evidence(found: list[tuple[EventCode, Subscription]]) -> str:
         parts.append(f"{place(add.site)}: {receiver}{code.event} += {add.handler_text}")
     words = "; ".join(parts)
     return words if all(code.matched for code, _ in found) else f"{words} (which of these made the subscribers is not certain)"
-
-
-def place(site: CodeSite) -> str:
-    """`RedisHub.cs:37`, else `IL_0042` of the method."""
-    location = site.location
-    return f"IL_{site.il_offset:04x}" if location is None else f"{file_name(location.file)}:{location.start_line}"
-
-
-def file_name(path: str) -> str:
-    """Last part of a source path of either kind of separator: whole paths tell about machines."""
-    return path.replace("\\", "/").rpartition("/")[2]

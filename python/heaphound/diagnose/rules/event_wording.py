@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from heaphound.diagnose.code_places import place
 from heaphound.diagnose.holding import root_words
 from heaphound.diagnose.invocation_lists import Handler
 from heaphound.diagnose.subject import Subject
-from heaphound.diagnose.subscribing_code import EventCode, place
+from heaphound.diagnose.subscribing_code import EventCode
 from heaphound.results.analyze import Severity
 from heaphound.runtime.roots import Root
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from heaphound.address import Address
 from heaphound.diagnose.blocked_threads import waits_words
+from heaphound.diagnose.code_places import code_row, file_name
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.subject import Subject
-from heaphound.diagnose.subscribing_code import file_name
 from heaphound.graph.object_graph import NO_OBJECT
-from heaphound.results.analyze import CodeRole, CodeSite, Finding, FindingRoot, Holder, Severity
+from heaphound.results.analyze import CodeSite, Finding, FindingRoot, Holder, Severity
 from heaphound.runtime.calls import CodeSite as Site
 from heaphound.runtime.il_values import Literal, options
 from heaphound.runtime.roots import FINALIZER, KINDS, PINNED_HANDLE, STRONG_HANDLE
@@ -121,7 +121,7 @@ def _handle_code(subject: Subject, kind: int) -> Iterator[CodeSite]:
     sites = [site for site in subject.search.calls((HANDLE_TYPE,), "Alloc") if site.module.name != subject.types.core_library.name]
     made = [site for site in sites if HANDLE_TYPE_NUMBERS[kind] in _kinds_made(site)]
     for site in made[:SITES_LISTED]:
-        yield _row(site, "allocates", f"makes {KINDS[kind].replace('-', ' ')}s")
+        yield code_row(site, "allocates", f"makes {KINDS[kind].replace('-', ' ')}s")
 
 
 def _kinds_made(site: Site) -> set[int]:
@@ -151,20 +151,6 @@ def _finalizer_code(subject: Subject, owner: Type) -> Iterator[CodeSite]:
                 il_offset=0,
                 evidence="the finalizer of these objects",
             )
-
-
-def _row(site: Site, role: CodeRole, evidence: str) -> CodeSite:
-    location = site.location
-    return CodeSite(
-        role=role,
-        method=str(site.written_method),
-        declaring_type=site.written_method.declaring_type,
-        module=site.module.name,
-        file=None if location is None else file_name(location.file),
-        line=None if location is None else location.start_line,
-        il_offset=site.il_offset,
-        evidence=evidence,
-    )
 
 
 RULE = Rule(ID, find)

@@ -15,11 +15,11 @@ What it cannot see
 from collections.abc import Iterator, Sequence
 
 from heaphound.diagnose.accumulation import before_repetition
+from heaphound.diagnose.code_places import file_name
 from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.holding import finding_root, held_by
 from heaphound.diagnose.subject import Subject
-from heaphound.diagnose.subscribing_code import file_name
 from heaphound.results.analyze import CodeSite, Finding, Holder
 from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow
 
