@@ -309,7 +309,7 @@ namespace Asyncs
 
         public static void Main(string[] args)
         {
-            ThreadPool.SetMinThreads(8, 8);
+            ThreadPool.SetMinThreads(32, 32); // several of them block for ever
             Keep.Add(Chain.Run()); Keep.Add(ValueTasks.Run()); Keep.Add(Iterators.Run()); Keep.Add(Abandoned.Run()); Keep.Add(Sources.Run()); Keep.Add(Custom.Run()); Keep.Add(CustomUnsafe.Run());
             Keep.Add(All.Run()); Keep.Add(AllOfInt.Run()); Keep.Add(Any.Run()); Keep.Add(Delays.Run()); Keep.Add(Delays.RunForEver(Cancelled.Shutdown.Token)); Keep.Add(Semaphores.Run()); Keep.Add(Semaphores.RunWithTimeout(Cancelled.Shutdown.Token));
             Keep.Add(Channels.Run()); Keep.Add(Channels.RunAll()); Keep.Add(Channels.RunWrite()); Keep.Add(Sockets.Run()); Keep.Add(Sockets.RunAccept()); Keep.Add(Sockets.RunReader());
@@ -321,7 +321,7 @@ namespace Asyncs
             OnThread("context", () => { Keep.Add(Context.Run()); Thread.Sleep(Timeout.Infinite); }, new Pump());
             OnThread("deadlocked", ContextDeadlock.Run, new Pump());
             OnThread("blocked-result", Blocked.RunResult); OnThread("blocked-wait", Blocked.RunWait); OnThread("blocked-get-result", Blocked.RunGetResult); OnThread("blocked-all", Blocked.RunAll);
-            Thread.Sleep(1500);
+            for (int idle = 0; idle < 15; idle = ThreadPool.PendingWorkItemCount == 0 ? idle + 1 : 0) Thread.Sleep(100); // until all have come to their awaits
             GC.Collect();
             Console.WriteLine("FACTS {\"program\": \"Asyncs\"}");
             Console.WriteLine("READY " + Process.GetCurrentProcess().Id); Console.Out.Flush();
