@@ -50,7 +50,7 @@ def os_id_of(opened: Opened, name: str) -> int:
 def test_arguments_of_calls_through_pointers(opened: Opened) -> None:
     """The caller is named after its call's signature. Registers and then the stack hold the arguments, each in order."""
     session = opened.dump.session
-    seen = 0
+    seen: set[int] = set()
     for thread in session.threads:
         frames = list(session.stacks.walk(thread))
         kinds = [frame.frame_type for frame in frames if isinstance(frame, ExplicitFrame)]
@@ -61,9 +61,10 @@ def test_arguments_of_calls_through_pointers(opened: Opened) -> None:
         words = {"s": "String {}", "o": "Shaped {}"}
         passed = [words[letter].format(index + (letter == "s")) for index, letter in enumerate(letters) if letter in words]
         assert Counter(held(opened, thread.os_id, "PInvokeCalliFrame")) == Counter(passed), letters
-        seen += 1
-    assert seen > 0
-    assert session.stack_roots.words == ()
+        seen.add(thread.os_id)
+    assert seen
+    # another thread can be caught where the runtime is just making such a call, and handles references without telling where
+    assert not seen & {words.os_id for words in session.stack_roots.words}
 
 
 @pytest.mark.parametrize("opened", cases(COPIED_BY_REFLECTION, "invoke"), indirect=True)

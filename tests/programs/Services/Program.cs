@@ -204,7 +204,7 @@ namespace Services
     public static class Reports
     {
         private static readonly List<byte[]> kept = new List<byte[]>();
-        public static void Run(int n) { for (int i = 0; i < n; i++) { var page = new byte[100_000 + i % 5000]; page[5] = 1; if (i % 8 == 0) kept.Add(new byte[87_000]); } }
+        public static void Run(int n) { var pages = new byte[n][]; for (int i = 0; i < n; i++) { pages[i] = new byte[100_000 + i % 5000]; pages[i][5] = 1; if (i % 8 == 0) kept.Add(new byte[87_000]); } }
     }
 
     // disposables: transient services that a root container keeps until it is disposed itself
