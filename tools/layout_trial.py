@@ -53,8 +53,12 @@ class Record:
 
 def settled_file(core: Core, version: str) -> LayoutFile:
     """The layout file of a version that no build has confirmed, as the dump of a neighbour settles it."""
-    found = replace(find_coreclr(core), descriptor=None)
-    return Child[LayoutFile](SETTLING_SECONDS).run(lambda: settle(core, found, layout_file(version, core.machine, None)))
+
+    def settled() -> LayoutFile:
+        found = replace(find_coreclr(core), descriptor=None)
+        return settle(core, found, layout_file(version, core.machine, None))
+
+    return Child[LayoutFile](SETTLING_SECONDS).run(settled)
 
 
 class Trial:
