@@ -446,15 +446,6 @@ EXPLANATIONS = (
         "MethodTable that is no more. There the oracle ends its walk of the segment; heaphound goes on behind, where eight objects in a "
         "row make sense.",
     ),
-    Explanation(
-        r"^redisleak-8\.0\.31-arm64",
-        r"",
-        "The stack of one thread, `.NET Timer`, cannot be followed, and the references on it are looked for word by word.",
-        "Neither can be held against the other: this core is not of one moment.",
-        "The emulator does not hold a thread whose timed wait ends while the memory is written: the registers of this one are those of "
-        "`pthread_cond_timedwait`, and where they say that its frames lie the stack has other frames. In a second dump of the same program "
-        "the thread slept on, and all of its frames are there.",
-    ),
 )
 # Dumps that cannot be run, by the row's name, with the reason in a sentence.
 NOT_RUN: dict[str, str] = {}

@@ -63,7 +63,8 @@ ADAPTING = (("GCDynamicAdaptationMode", "1"), ("GCHeapCount", "0"))  # DATAS, fr
 class Cell:
     """One dump. `kind`: how it is written: "full" and "withheap" by createdump, held against the oracle; the others of `tests.lab.kinds`,
     held against a full dump of the same process. `told`: what the collector was told, in words; `files`: whether the mapped files are here;
-    `form`: one of `tests.lab.forms`, what was done to the file afterwards.
+    `form`: one of `tests.lab.forms`, what was done to the file afterwards; `in_machine`: in a whole arm64 machine, which holds all threads
+    while createdump writes, and not under qemu-user, which does not.
     """
 
     recipe: Recipe
@@ -71,6 +72,7 @@ class Cell:
     told: str = ""
     files: bool = True
     form: str = ""
+    in_machine: bool = False
 
     @property
     def name(self) -> str:
@@ -120,7 +122,10 @@ def written(cell: Cell) -> Iterator[Written]:
     with tempfile.TemporaryDirectory(prefix="heaphound-matrix-", dir="/var/tmp") as temporary:
         home = Path(temporary)
         if cell.kind in ("full", "withheap"):
-            record_dump(recipe, home / "core", home / "app", root)
+            if cell.in_machine:
+                write_kinds_in_machine(recipe, {cell.kind: home / "core"}, home, 0)
+            else:
+                record_dump(recipe, home / "core", home / "app", root)
             yield Written(_formed(cell, home / "core"), home / "core")
             return
         (home / "work").mkdir()
@@ -133,7 +138,7 @@ def written(cell: Cell) -> Iterator[Written]:
             yield Written(home / "core", home / "core", home / "whole.core")
             return
         kind, _, mask = cell.kind.partition(" ")
-        write = write_kinds_in_machine if is_arm64(recipe.runtime) else write_kinds
+        write = write_kinds_in_machine if cell.in_machine else write_kinds
         write(recipe, {"full": home / "full.core", kind: home / "core"}, home, int(mask or "0x33", 16))
         yield Written(_formed(cell, home / "core"), home / "core", home / "full.core")
 
@@ -161,10 +166,10 @@ def cells() -> Iterator[Cell]:
         if is_arm64(runtime):
             yield Cell(zoo(runtime))
             yield Cell(leaks(runtime, "instance-event", SCENARIOS["instance-event"]))
-    yield Cell(redis_leak("8.0.31-arm64"))
-    for runtime in ("8.0.31-arm64", "10.0.11-arm64"):  # in a whole machine
+    yield Cell(redis_leak("8.0.31-arm64"), in_machine=True)
+    for runtime in ("8.0.31-arm64", "10.0.11-arm64"):
         for kind in ("normal", "triage", "kernel 0x33"):
-            yield Cell(zoo(runtime), kind)
+            yield Cell(zoo(runtime), kind, in_machine=True)
 
 
 def _collectors() -> Iterator[Cell]:
