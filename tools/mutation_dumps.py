@@ -30,8 +30,10 @@ def mutation_dumps(versions: list[str]) -> list[MutationDump]:
     found = []
     for version in versions or (*VERSIONS, *(ARM64 if emulator() else ()), *FROM_SOURCE):
         if version in FROM_SOURCE:
-            recipe = zoo(FROM_SOURCE[version])
-            found.append(MutationDump(f"{_name(recipe)}-{FROM_SOURCE[version]}", make_dump(recipe).path, version))
+            neighbour = FROM_SOURCE[version]
+            # a process of the server GC, one with threads that handle exceptions
+            recipes = [zoo(neighbour), zoo(neighbour, server_gc=True), Recipe("Stacks", neighbour, ("blocked",))]
+            found += [MutationDump(f"{_name(recipe)}-{neighbour}", make_dump(recipe).path, version) for recipe in recipes]
             continue
         recipes = [zoo(version)]
         if version in VERSIONS:

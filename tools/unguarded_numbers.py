@@ -26,6 +26,7 @@ REASONS = {
     MOVED: ["global FCallMethods", "global SyncBlockCache", "global SyncTableEntries"],
     SERVER: ["constant GCHeapFieldIndex.*", "ServerHeap.*", "GcDacVars.Heap*"],
     NO_CASE: [
+        "AsyncMethodData.*",
         "constant StubPrecodeType.ThisPtrRetBuf",
         "contract ILMap",
         "contract NibbleMap",
