@@ -63,8 +63,8 @@ def test_arguments_of_calls_through_pointers(opened: Opened) -> None:
         assert Counter(held(opened, thread.os_id, "PInvokeCalliFrame")) == Counter(passed), letters
         seen.add(thread.os_id)
     assert seen
-    # another thread can be caught where the runtime is just making such a call, and handles references without telling where
-    assert not seen & {words.os_id for words in session.stack_roots.words}
+    # the runtime may be at work for such a call, as when it makes a stub: it handles references of its own then, without telling where
+    assert all("native code of the runtime" in words.reason for words in session.stack_roots.words)
 
 
 @pytest.mark.parametrize("opened", cases(COPIED_BY_REFLECTION, "invoke"), indirect=True)
