@@ -202,7 +202,7 @@ namespace Asyncs
     {
         public static readonly ConcurrentExclusiveSchedulerPair Pair = new ConcurrentExclusiveSchedulerPair();
         private static readonly TaskCompletionSource<int> Never = new TaskCompletionSource<int>();
-        public static Task Run() => Task.Factory.StartNew(Inner, CancellationToken.None, TaskCreationOptions.None, Pair.ExclusiveScheduler).Unwrap();
+        public static Task Run() { var begun = new ManualResetEventSlim(); var all = Task.Factory.StartNew(() => { begun.Wait(); return Inner(); }, CancellationToken.None, TaskCreationOptions.None, Pair.ExclusiveScheduler).Unwrap(); begun.Set(); return all; } // Unwrap of a task that has ended gives the inner one
         private static async Task Inner() { await Never.Task; }
     }
 
@@ -219,7 +219,7 @@ namespace Asyncs
     {
         private static readonly TaskCompletionSource<int> Never = new TaskCompletionSource<int>();
         public static async Task Run() { await Task.Run(async () => { await Never.Task; }); }
-        public static async Task RunUnwrap() { await Task.Factory.StartNew(Inner).Unwrap(); }
+        public static async Task RunUnwrap() { var begun = new ManualResetEventSlim(); var all = Task.Factory.StartNew(() => { begun.Wait(); return Inner(); }).Unwrap(); begun.Set(); await all; }
         private static async Task<int> Inner() { return await Never.Task; }
     }
 
