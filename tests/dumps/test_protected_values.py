@@ -14,14 +14,26 @@ from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame
 from tests.dumps.conftest import Opened
 from tests.lab.cases import Case
 from tests.lab.dumps import Recipe, make_dump
-from tests.lab.runtimes import VERSIONS
+from tests.lab.runtimes import VERSIONS, LabError
 
 COPIED_BY_REFLECTION = ("3.1.2", "6.0.6")  # later ones pass the boxes themselves by reference (src/coreclr/vm/reflectioninvocation.cpp)
 
+TRIES = 3
+
 
 def protected(version: str, arguments: tuple[str, ...]) -> Path:
-    """The dump of one scenario of Protected on one runtime."""
-    return make_dump(Recipe("Protected", version, arguments)).path
+    """The dump of one scenario of Protected on one runtime.
+
+    9.0 has ended with an access violation in its own conversion of a string, one run of some twenty: twelve threads make stubs all the time.
+    """
+    recipe = Recipe("Protected", version, arguments)
+    for _ in range(TRIES - 1):
+        try:
+            return make_dump(recipe).path
+        except LabError as error:
+            if "AccessViolationException" not in str(error):
+                raise
+    return make_dump(recipe).path
 
 
 def cases(versions: tuple[str, ...], *arguments: str) -> list[object]:
