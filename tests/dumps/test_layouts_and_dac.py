@@ -31,6 +31,7 @@ UNNOTICED = {"MethodDescChunk.MethodTable", "CFinalize.FillPointers", "Generatio
 BY_DAC = {
     "3.0.0": 110,
     "3.1.2": 120,
+    "3.1.23": 120,
     "6.0.6": 120,
     "8.0.4": 120,
     "8.0.15": 120,
