@@ -10,7 +10,7 @@ import pytest
 import heaphound
 from heaphound.errors import RuntimeNotFound
 from tests.lab.dumps import PROGRAMS
-from tests.lab.kinds import _gcore
+from tests.lab.kinds import gcore
 from tests.lab.runtimes import FRAMEWORK, framework_directory, runtime_root
 
 pytestmark = pytest.mark.gcore
@@ -38,7 +38,7 @@ def hosted(directory: Path, how: str, *versions: str) -> heaphound.Dump:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "READY\n"
-            _gcore(process.pid, core)
+            gcore(process.pid, core)
         finally:
             process.kill()
     return heaphound.open(str(core))

@@ -17,7 +17,7 @@ from tools.layout_check import named_in_ways
 from tools.layout_numbers import numbers, value
 
 from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file
-from tests.lab.dumps import _install, _killed_at_end, _wait_until_ready, make_dump, start_command, start_environment, zoo
+from tests.lab.dumps import install, killed_at_end, make_dump, start_command, start_environment, wait_until_ready, zoo
 from tests.lab.runtimes import framework_directory, runtime_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -92,10 +92,10 @@ def test_a_wrong_number_is_named_with_the_one_that_the_dac_goes_by(tmp_path: Pat
 
 def test_a_live_process_is_checked_and_goes_on(tmp_path: Path) -> None:
     recipe = zoo("10.0.11")
-    command = start_command(recipe, _install(recipe, tmp_path / "app"), runtime_root(recipe.runtime))
+    command = start_command(recipe, install(recipe, tmp_path / "app"), runtime_root(recipe.runtime))
     errors = tmp_path / "stderr"
-    with open(errors, "wb") as stderr, _killed_at_end(command, {"LANG": "C.UTF-8", **start_environment(recipe)}, stderr) as process:
-        _wait_until_ready(process, recipe, errors)
+    with open(errors, "wb") as stderr, killed_at_end(command, {"LANG": "C.UTF-8", **start_environment(recipe)}, stderr) as process:
+        wait_until_ready(process, recipe, errors)
         done = run_tool("--process", str(process.pid), "--check")
         assert process.poll() is None
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

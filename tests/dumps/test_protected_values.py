@@ -24,7 +24,7 @@ TRIES = 3
 def protected(version: str, arguments: tuple[str, ...]) -> Path:
     """The dump of one scenario of Protected on one runtime.
 
-    9.0 has ended with an access violation in its own conversion of a string, one run of some twenty: twelve threads make stubs all the time.
+    9.0 has ended with an access violation in its own conversion of a string, one run of some twenty, while twelve threads made stubs.
     """
     recipe = Recipe("Protected", version, arguments)
     for _ in range(TRIES - 1):

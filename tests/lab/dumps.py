@@ -126,16 +126,16 @@ def record_dump(recipe: Recipe, core: Path, app: Path, root: Path) -> dict[str, 
     A core holds the environment of its process, so the program gets a bare one.
     """
     with _server_for(recipe) as address:
-        command = [*start_command(recipe, _install(recipe, app), root), *(address if a == REDIS else a for a in recipe.arguments)]
+        command = [*start_command(recipe, install(recipe, app), root), *(address if a == REDIS else a for a in recipe.arguments)]
         environment = {"LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **start_environment(recipe)}
         errors = core.with_suffix(".stderr")
         with open(errors, "wb") as stderr:
             if is_arm64(recipe.runtime):
                 facts = _record_emulated(recipe, core, command, environment, stderr)
             else:
-                with _killed_at_end(command, environment, stderr) as process:
-                    facts = _wait_until_ready(process, recipe, errors)
-                    _createdump(recipe, root, recipe.mode, core, process.pid)
+                with killed_at_end(command, environment, stderr) as process:
+                    facts = wait_until_ready(process, recipe, errors)
+                    createdump(recipe, root, recipe.mode, core, process.pid)
     errors.unlink()
     return facts
 
@@ -145,11 +145,11 @@ def _record_emulated(recipe: Recipe, core: Path, command: list[str], environment
         raise LabError(f"{recipe.name}: a process under an emulator can be dumped in full only")
     port, environment = free_port(), {**environment, **WITHOUT_ACTIVATION}
     with (
-        _killed_at_end(emulated(command, port), environment, stderr) as process,
+        killed_at_end(emulated(command, port), environment, stderr) as process,
         GdbRemote(port) as gdb,
         passing_signals(gdb, process.pid) as stop,
     ):
-        facts = _wait_until_ready(process, recipe, Path(stderr.name))
+        facts = wait_until_ready(process, recipe, Path(stderr.name))
         write_emulated_core(gdb, stop, process.pid, core)
     return facts
 
@@ -179,7 +179,7 @@ def files_of(assembly: Path) -> list[Path]:
     return [files[name] for name in sorted(files)]
 
 
-def _install(recipe: Recipe, app: Path) -> Path:
+def install(recipe: Recipe, app: Path) -> Path:
     """Copy the compiled program with a runtimeconfig.json for exactly this runtime; returns the program's dll."""
     app.mkdir(parents=True, exist_ok=True)
     for file in files_of(recipe.assembly):
@@ -208,7 +208,8 @@ def _server_for(recipe: Recipe) -> AbstractContextManager[str]:
 
 
 @contextmanager
-def _killed_at_end(command: list[str], environment: dict[str, str], stderr: BinaryIO) -> Iterator[subprocess.Popen[str]]:
+def killed_at_end(command: list[str], environment: dict[str, str], stderr: BinaryIO) -> Iterator[subprocess.Popen[str]]:
+    """A running program; it is killed when the block ends."""
     with subprocess.Popen(
         command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
     ) as process:
@@ -222,7 +223,8 @@ def _killed_at_end(command: list[str], environment: dict[str, str], stderr: Bina
             process.kill()
 
 
-def _wait_until_ready(process: subprocess.Popen[str], recipe: Recipe, errors: Path) -> dict[str, Any]:
+def wait_until_ready(process: subprocess.Popen[str], recipe: Recipe, errors: Path) -> dict[str, Any]:
+    """The facts that the program told before it was ready. Raises LabError where it ended before."""
     facts: dict[str, Any] = {}
     assert process.stdout is not None
     for line in process.stdout:
@@ -233,7 +235,8 @@ def _wait_until_ready(process: subprocess.Popen[str], recipe: Recipe, errors: Pa
     raise LabError(f"{recipe.name} ended before it was ready to be dumped: {errors.read_text(errors='replace')[-1500:]}")
 
 
-def _createdump(recipe: Recipe, root: Path, mode: str, core: Path, process_id: int) -> None:
+def createdump(recipe: Recipe, root: Path, mode: str, core: Path, process_id: int) -> None:
+    """Have the runtime's own createdump write a core. Raises LabError."""
     program = root / "shared" / FRAMEWORK / product_version(recipe.runtime) / "createdump"
     environment = {**os.environ, **(musl_environment() if is_musl(recipe.runtime) else {})}
     command = [str(program), f"--{mode}", "-f", str(core), str(process_id)]

@@ -19,7 +19,7 @@ from typing import Literal
 import zstandard
 
 from tests.lab.cache import cache_directory, locked
-from tests.lab.dumps import REDIS, SETTING_PREFIXES, Recipe, _createdump, _install, _wait_until_ready, start_command, start_environment
+from tests.lab.dumps import REDIS, SETTING_PREFIXES, Recipe, createdump, install, start_command, start_environment, wait_until_ready
 from tests.lab.oracle import SHARED
 from tests.lab.redis import redis_server
 from tests.lab.runtimes import LabError, runtime_root
@@ -72,7 +72,7 @@ def make_kinds(recipe: Recipe, kinds: tuple[Kind, ...], coredump_filter: int = 0
 def write_kinds(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_filter: int) -> None:
     """Run the program in `home`, which has a folder `work`, and dump it to `cores`, in their order. Raises LabError."""
     root = runtime_root(recipe.runtime)
-    program = _install(recipe, home / "app")
+    program = install(recipe, home / "app")
     with redis_server() if REDIS in recipe.arguments else nullcontext("") as address:
         command = [*start_command(recipe, program, root), *(address if a == REDIS else a for a in recipe.arguments)]
         environment = {"LANG": "C.UTF-8", **start_environment(recipe)}
@@ -83,7 +83,7 @@ def write_kinds(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_fil
         ):
             try:
                 _allow_core(process.pid, coredump_filter)
-                _wait_until_ready(process, recipe, errors)
+                wait_until_ready(process, recipe, errors)
                 time.sleep(SECONDS_TO_SETTLE)
                 for kind, core in cores.items():
                     _dump(kind, core, process, recipe)
@@ -93,13 +93,13 @@ def write_kinds(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_fil
 
 def _dump(kind: str, core: Path, process: subprocess.Popen[str], recipe: Recipe) -> None:
     if kind == "gcore":
-        _gcore(process.pid, core)
+        gcore(process.pid, core)
     elif kind == "kernel":
         # Most signals that make cores are the runtime's own: SYS is not, and the threads stay where they are.
         os.kill(process.pid, signal.SIGSYS)
         take_kernel_core(process, core.parent / "work", core)
     else:
-        _createdump(recipe, runtime_root(recipe.runtime), kind, core, process.pid)
+        createdump(recipe, runtime_root(recipe.runtime), kind, core, process.pid)
 
 
 def _allow_core(process_id: int, coredump_filter: int) -> None:
@@ -117,7 +117,7 @@ def take_kernel_core(process: subprocess.Popen[str], working_directory: Path, co
     found[0].rename(core)
 
 
-def _gcore(process_id: int, core: Path) -> None:
+def gcore(process_id: int, core: Path) -> None:
     """gcore writes out reserved address space as zeros, hundreds of megabytes: they become holes, and the file is a sparse one."""
     program = gcore_program()
     if program is None:
@@ -140,7 +140,7 @@ def make_crash(recipe: Recipe) -> Path:
             if not core.exists():
                 shutil.rmtree(home, ignore_errors=True)
                 (home / "work").mkdir(parents=True)
-                program = [*start_command(recipe, _install(recipe, home / "app"), root), *recipe.arguments]
+                program = [*start_command(recipe, install(recipe, home / "app"), root), *recipe.arguments]
                 environment = start_environment(recipe)
                 quiet = subprocess.DEVNULL
                 command = ["/bin/sh", "-c", ALLOW_CORE, "sh", *program]
@@ -165,7 +165,7 @@ def make_small_crash(recipe: Recipe) -> Path:
                     **start_environment(recipe),
                     **{f"{prefix}_{name}": value for name, value in told.items() for prefix in SETTING_PREFIXES},
                 }
-                command = [*start_command(recipe, _install(recipe, home / "app"), root), *recipe.arguments]
+                command = [*start_command(recipe, install(recipe, home / "app"), root), *recipe.arguments]
                 done = subprocess.run(command, check=False, cwd=home, env=environment, capture_output=True, timeout=SECONDS_TO_DIE)
                 if not written.exists():
                     raise LabError(f"{recipe.name} ended with {done.returncode} and no dump: {done.stderr[-1000:]!r}")
@@ -208,7 +208,7 @@ def write_compiled(compressed: Path, scenario: str, count: int, cores: dict[str,
     ):
         try:
             _allow_core(process.pid, coredump_filter)
-            _wait_until_ready(process, recipe, errors)
+            wait_until_ready(process, recipe, errors)
             time.sleep(SECONDS_TO_SETTLE)
             for kind, core in cores.items():
                 _dump(kind, core, process, recipe)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.dumps import PROGRAMS, REDIS, Recipe, _install, files_of, runtime_configuration, start_environment
+from tests.lab.dumps import PROGRAMS, REDIS, Recipe, files_of, install, runtime_configuration, start_environment
 from tests.lab.machine_arm64 import Machine, machine
 from tests.lab.runtimes import FRAMEWORK, LabError, product_version, runtime_root
 
@@ -95,7 +95,7 @@ def write_kinds_in_machine(recipe: Recipe, cores: dict[str, Path], home: Path, c
 
     Its files lie in the same folder here, for dumps that leave out what files hold. Raises LabError.
     """
-    app = _install(recipe, home / "app").parent
+    app = install(recipe, home / "app").parent
     with machine(files_of_programs((recipe.runtime,)), home) as running, started(running, recipe, str(app)) as process:
         time.sleep(SECONDS_TO_SETTLE)
         for kind, core in cores.items():

@@ -62,7 +62,7 @@ def sweep_tables(rows: Iterable[Row]) -> Iterator[str]:
                 yield _line([runtime, code, f"{len(part)} of {possible[runtime, code]}"], part)
     yield _line(["all", "", f"{len(mine)} of {possible.total()}"], mine)
     yield ""
-    yield from _rest(mine)
+    yield from rest(mine)
 
 
 def corpus_tables(rows: Iterable[Row]) -> Iterator[str]:
@@ -74,7 +74,7 @@ def corpus_tables(rows: Iterable[Row]) -> Iterator[str]:
         part = [row for row in mine if runtime in (row["runtime"], "all")]
         yield _line([runtime, str(len(part))], part)
     yield ""
-    yield from _rest(mine)
+    yield from rest(mine)
 
 
 def _line(head: list[str], rows: list[Row]) -> str:
@@ -88,7 +88,7 @@ def _line(head: list[str], rows: list[Row]) -> str:
     return f"| {' | '.join([*head, *figures])} |"
 
 
-def _rest(rows: list[Row]) -> Iterator[str]:
+def rest(rows: list[Row]) -> Iterator[str]:
     """Sums that are no column, then each kind of difference, reason to scan a frame, and thing left out, with its number."""
     helpers, agreed = (sum(row[name] for row in rows) for name in ("unwound_helpers", "agreed_helpers"))
     yield f"HelperMethodFrames that the runtime had unwound itself: {helpers}; unwound again by `.eh_frame`, same registers: {agreed}."

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.lab.stack_report import PAGE as PAGE_OF_X64
-from tests.lab.stack_report import Row, _rest, replaced
+from tests.lab.stack_report import Row, replaced, rest
 from tests.lab.stack_sweep import KINDS_OF_CODE, read_results
 from tests.lab.stacks_arm64 import RUNTIMES, sweep
 
@@ -45,7 +45,7 @@ def sweep_tables(rows: list[Row]) -> Iterator[str]:
                 yield _line([runtime, code, f"{len(part)} of {possible}"], part)
     yield _line(["all", "", str(len(mine))], mine)
     yield ""
-    yield from islice(_rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
+    yield from islice(rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
 
 
 def tables(rows: list[Row], of: str) -> Iterator[str]:
@@ -58,7 +58,7 @@ def tables(rows: list[Row], of: str) -> Iterator[str]:
         if part:
             yield _line([runtime, str(len(part))], part)
     yield ""
-    yield from islice(_rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
+    yield from islice(rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
 
 
 def _line(head: list[str], rows: list[Row]) -> str:
