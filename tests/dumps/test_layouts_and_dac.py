@@ -5,7 +5,6 @@ be loaded on a machine of another kind: there the descriptor and the self-checks
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -103,9 +102,11 @@ def test_a_live_process_is_checked_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_process_without_dotnet_is_refused_in_a_sentence() -> None:
-    done = run_tool("--process", str(os.getpid()), "--check")
+    with subprocess.Popen(["sleep", "300"]) as process:  # not this one, which may have mapped the file for a dump
+        done = run_tool("--process", str(process.pid), "--check")
+        process.kill()
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"make_layout: process {os.getpid()} has no libcoreclr.so\n"
+    assert done.stderr == f"make_layout: process {process.pid} has no libcoreclr.so\n"
 
 
 def test_a_dac_of_another_build_is_refused_in_a_sentence() -> None:
