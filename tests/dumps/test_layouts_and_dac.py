@@ -44,6 +44,7 @@ WITHOUT_DAC = (
     pytest.param("10.0.11-musl", marks=pytest.mark.musl),
     pytest.param("3.1.2-arm64", marks=pytest.mark.arm64),
     pytest.param("8.0.31-arm64", marks=pytest.mark.arm64),
+    pytest.param("10.0.11-arm64", marks=pytest.mark.arm64),
 )
 SPOKEN = re.compile(r"(\d+) numbers: the DAC goes by (\d+) and its answers rest on (\d+) more, the descriptor says (\d+)")
 
