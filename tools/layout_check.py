@@ -9,6 +9,7 @@ from heaphound.layouts.descriptor import read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file
 from heaphound.runtime.locate import FoundRuntime, find_coreclr
 from heaphound.runtime.runtime import bind_runtime
+from heaphound.runtime.self_checks import read_abilities
 from heaphound.runtime.vtables import first_vtable
 from tools.dac.derive import Derived, hold
 from tools.dac.evidence import Evidence
@@ -70,7 +71,7 @@ def abilities(core: Core, found: FoundRuntime, source: LayoutFile) -> list[str]:
         runtime = bind_runtime(core, replace(found, descriptor=None), source)
     except HeaphoundError as error:
         return [f"refused: {error}"]
-    return [f"{ability.name}: {ability.failed or 'available'}" for ability in runtime.abilities]
+    return [f"{ability.name}: {ability.failed or 'available'}" for ability in read_abilities(runtime)]
 
 
 def places_of(found: FoundRuntime, source: LayoutFile, table: DacTable) -> dict[str, tuple[int, int]]:

@@ -18,18 +18,21 @@ from heaphound.dump.native_symbols import NativeSymbols
 from heaphound.errors import DumpError, HeaphoundError, Malformed, Unreadable
 from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
 from heaphound.progress import Progress, silent
+from heaphound.runtime.ability import Ability
 from heaphound.runtime.calls import CodeSearch
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.code_modules import code_modules
 from heaphound.runtime.delegates import SingleDelegate
 from heaphound.runtime.finalizer import NO_QUEUE, FinalizerQueue, read_finalizer_queue
+from heaphound.runtime.find import find_runtime
 from heaphound.runtime.handles import HandleTable, read_handle_table
 from heaphound.runtime.heap import GCHeap, read_heap
 from heaphound.runtime.heap_walk import heap_layout, walk_heap
 from heaphound.runtime.modules import ModuleList, read_module_list
 from heaphound.runtime.objects import Objects
 from heaphound.runtime.roots import RootTable, root_table
-from heaphound.runtime.runtime import Runtime, find_runtime
+from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.self_checks import read_abilities
 from heaphound.runtime.stack_roots import StackRoots, read_stack_roots
 from heaphound.runtime.stack_words import read_stack_words
 from heaphound.runtime.stacks.frame_variables import FrameVariables
@@ -98,6 +101,11 @@ class Session:
                 raise
             reason = str(error).removeprefix(f"{self.core.path}: ")
             raise DumpError(f"{self.core.path}: {self.core.truncation}; so its runtime cannot be read: {reason}") from error
+
+    @cached_property
+    def abilities(self) -> tuple[Ability, ...]:
+        """What can be done with this dump, each with the outcome of its self-checks."""
+        return read_abilities(self.runtime)
 
     @cached_property
     def gc_heap(self) -> GCHeap:

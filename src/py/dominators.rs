@@ -6,7 +6,7 @@ use numpy::IntoPyArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::graph::{Array, Indices};
+use super::arrays::{Array, Indices};
 use crate::heap::Heap;
 use crate::tree::Tree;
 use crate::words::Words;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use super::arrays::{Array, Indices};
 use super::dominators::PyDominators;
 use super::errors::OrRaise;
 use super::heap::PyHeap;
@@ -18,9 +19,6 @@ use crate::paths;
 use crate::references::ExtraEdges;
 use crate::table::NONE;
 use crate::tree::{Sizes, Tree};
-
-pub type Indices<'py> = PyReadonlyArray1<'py, u32>;
-pub type Array<'py, T> = Bound<'py, PyArray1<T>>;
 
 fn list(array: &Indices<'_>) -> Vec<u32> {
     array.as_array().to_vec()

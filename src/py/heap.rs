@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::prelude::*;
 
+use super::arrays::{Array, Indices};
 use super::errors::OrRaise;
 use super::image::PyImage;
 use super::run::run_long;
@@ -74,7 +75,7 @@ const _: () = assert!(crate::walk::STRIP_SIZE == 33_554_432);
 pub struct PyHeap(pub Arc<Heap>);
 
 impl PyHeap {
-    fn per_type<'py>(&self, py: Python<'py>, pick: impl Fn(&Tally) -> u64) -> Bound<'py, PyArray1<u64>> {
+    fn per_type<'py>(&self, py: Python<'py>, pick: impl Fn(&Tally) -> u64) -> Array<'py, u64> {
         self.0.tallies.iter().map(pick).collect::<Vec<u64>>().into_pyarray(py)
     }
 
@@ -141,42 +142,42 @@ impl PyHeap {
     }
 
     #[getter]
-    fn method_tables<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+    fn method_tables<'py>(&self, py: Python<'py>) -> Array<'py, u64> {
         self.0.shapes.iter().map(|shape| shape.method_table).collect::<Vec<_>>().into_pyarray(py)
     }
 
     #[getter]
-    fn type_base_sizes<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+    fn type_base_sizes<'py>(&self, py: Python<'py>) -> Array<'py, u32> {
         self.0.shapes.iter().map(|shape| shape.base_size).collect::<Vec<_>>().into_pyarray(py)
     }
 
     #[getter]
-    fn type_component_sizes<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+    fn type_component_sizes<'py>(&self, py: Python<'py>) -> Array<'py, u32> {
         self.0.shapes.iter().map(|shape| shape.component_size).collect::<Vec<_>>().into_pyarray(py)
     }
 
     #[getter]
-    fn type_collectible<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<bool>> {
+    fn type_collectible<'py>(&self, py: Python<'py>) -> Array<'py, bool> {
         self.0.shapes.iter().map(|shape| shape.collectible).collect::<Vec<_>>().into_pyarray(py)
     }
 
     #[getter]
-    fn type_contains_pointers<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<bool>> {
+    fn type_contains_pointers<'py>(&self, py: Python<'py>) -> Array<'py, bool> {
         self.0.shapes.iter().map(|shape| shape.contains_pointers).collect::<Vec<_>>().into_pyarray(py)
     }
 
     #[getter]
-    fn type_counts<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+    fn type_counts<'py>(&self, py: Python<'py>) -> Array<'py, u64> {
         self.per_type(py, |tally| tally.count)
     }
 
     #[getter]
-    fn type_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+    fn type_bytes<'py>(&self, py: Python<'py>) -> Array<'py, u64> {
         self.per_type(py, |tally| tally.bytes)
     }
 
     #[getter]
-    fn type_unaligned_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+    fn type_unaligned_bytes<'py>(&self, py: Python<'py>) -> Array<'py, u64> {
         self.per_type(py, |tally| tally.unaligned_bytes)
     }
 
@@ -185,19 +186,19 @@ impl PyHeap {
     }
 
     #[pyo3(signature = (start=0, stop=None))]
-    fn addresses<'py>(&self, py: Python<'py>, start: u32, stop: Option<u32>) -> Bound<'py, PyArray1<u64>> {
+    fn addresses<'py>(&self, py: Python<'py>, start: u32, stop: Option<u32>) -> Array<'py, u64> {
         let (start, stop) = self.bounds(start, stop);
         py.detach(|| self.0.table.objects(start, stop).map(|(_, address)| address).collect::<Vec<_>>()).into_pyarray(py)
     }
 
     #[pyo3(signature = (start=0, stop=None))]
-    fn type_indices<'py>(&self, py: Python<'py>, start: u32, stop: Option<u32>) -> Bound<'py, PyArray1<u32>> {
+    fn type_indices<'py>(&self, py: Python<'py>, start: u32, stop: Option<u32>) -> Array<'py, u32> {
         let (start, stop) = self.bounds(start, stop);
         py.detach(|| (start..stop).map(|index| self.0.table.type_of(index)).collect::<Vec<_>>()).into_pyarray(py)
     }
 
     #[pyo3(signature = (start=0, stop=None))]
-    fn sizes<'py>(&self, py: Python<'py>, start: u32, stop: Option<u32>) -> Bound<'py, PyArray1<u64>> {
+    fn sizes<'py>(&self, py: Python<'py>, start: u32, stop: Option<u32>) -> Array<'py, u64> {
         let (start, stop) = self.bounds(start, stop);
         let sizes: Vec<u64> = py.detach(|| {
             let mut words = Words::new(&self.0.image);
@@ -206,11 +207,7 @@ impl PyHeap {
         sizes.into_pyarray(py)
     }
 
-    fn sizes_of<'py>(
-        &self,
-        py: Python<'py>,
-        indices: PyReadonlyArray1<'py, u32>,
-    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    fn sizes_of<'py>(&self, py: Python<'py>, indices: Indices<'py>) -> PyResult<Array<'py, u64>> {
         let mut words = Words::new(&self.0.image);
         let mut sizes = Vec::with_capacity(indices.len()?);
         for &index in indices.as_array() {
@@ -220,11 +217,7 @@ impl PyHeap {
         Ok(sizes.into_pyarray(py))
     }
 
-    fn addresses_of<'py>(
-        &self,
-        py: Python<'py>,
-        indices: PyReadonlyArray1<'py, u32>,
-    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    fn addresses_of<'py>(&self, py: Python<'py>, indices: Indices<'py>) -> PyResult<Array<'py, u64>> {
         let mut addresses = Vec::with_capacity(indices.len()?);
         for &index in indices.as_array() {
             self.0.check_index(index).or_raise(py)?;
@@ -233,11 +226,7 @@ impl PyHeap {
         Ok(addresses.into_pyarray(py))
     }
 
-    fn types_of<'py>(
-        &self,
-        py: Python<'py>,
-        indices: PyReadonlyArray1<'py, u32>,
-    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    fn types_of<'py>(&self, py: Python<'py>, indices: Indices<'py>) -> PyResult<Array<'py, u32>> {
         let mut types = Vec::with_capacity(indices.len()?);
         for &index in indices.as_array() {
             self.0.check_index(index).or_raise(py)?;
@@ -256,24 +245,20 @@ impl PyHeap {
         (index != NONE).then_some(index)
     }
 
-    fn indices_of<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Bound<'py, PyArray1<u32>> {
+    fn indices_of<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Array<'py, u32> {
         let wanted = addresses.as_array().to_vec();
         py.detach(|| wanted.into_iter().map(|address| self.0.table.index_of(address)).collect::<Vec<_>>())
             .into_pyarray(py)
     }
 
-    fn indices_containing<'py>(
-        &self,
-        py: Python<'py>,
-        addresses: PyReadonlyArray1<'py, u64>,
-    ) -> Bound<'py, PyArray1<u32>> {
+    fn indices_containing<'py>(&self, py: Python<'py>, addresses: PyReadonlyArray1<'py, u64>) -> Array<'py, u32> {
         let wanted = addresses.as_array().to_vec();
         py.detach(|| wanted.into_iter().map(|address| self.0.index_containing(address)).collect::<Vec<_>>())
             .into_pyarray(py)
     }
 
     #[pyo3(signature = (type_index, limit=None))]
-    fn instances<'py>(&self, py: Python<'py>, type_index: u32, limit: Option<usize>) -> Bound<'py, PyArray1<u32>> {
+    fn instances<'py>(&self, py: Python<'py>, type_index: u32, limit: Option<usize>) -> Array<'py, u32> {
         let (_, stop) = self.bounds(0, None);
         let limit = limit.unwrap_or(usize::MAX);
         let matches = |index: &u32| self.0.table.type_of(*index) == type_index;
@@ -286,7 +271,7 @@ impl PyHeap {
         image: &PyImage,
         start: u64,
         end: u64,
-    ) -> (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>) {
+    ) -> (Array<'py, u64>, Array<'py, u32>) {
         let (slots, indices) = py.detach(|| scan::scan_words(&self.0, &image.0, start, end));
         (slots.into_pyarray(py), indices.into_pyarray(py))
     }

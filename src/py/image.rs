@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
 
+use super::arrays::Array;
 use super::errors::OrRaise;
 use super::run::run_long;
 use crate::find;
@@ -18,8 +19,8 @@ use crate::words::Words;
 #[pyclass(frozen, name = "Image", module = "heaphound._core")]
 pub struct PyImage(pub Arc<Image>);
 
-type Found<'py> = (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>);
-type Gathered<'py, T> = (Bound<'py, PyArray1<T>>, Bound<'py, PyArray1<bool>>);
+type Found<'py> = (Array<'py, u64>, Array<'py, u32>);
+type Gathered<'py, T> = (Array<'py, T>, Array<'py, bool>);
 
 #[pymethods]
 impl PyImage {
@@ -150,7 +151,7 @@ impl PyImage {
         ranges: Vec<(u64, u64)>,
         limit: usize,
         progress: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    ) -> PyResult<Array<'py, u64>> {
         let image = self.0.clone();
         let found = run_long(py, progress, move |monitor| find::find_bytes(&image, &needle, &ranges, limit, monitor))?;
         Ok(found.into_pyarray(py))

@@ -1,5 +1,6 @@
 //! The Python face of the kernel. No other file of the crate knows Python.
 
+mod arrays;
 mod call_frames;
 mod demangle;
 mod dominators;

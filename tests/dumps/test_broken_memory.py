@@ -8,12 +8,13 @@ import pytest
 from heaphound.dump.core import open_core
 from heaphound.dump.memory import Memory
 from heaphound.errors import HeaphoundError, Malformed, Unreadable
+from heaphound.runtime.find import find_runtime
 from heaphound.runtime.heap import read_heap
 from heaphound.runtime.heap_walk import walk_heap
 from heaphound.runtime.load_contexts import read_load_contexts
 from heaphound.runtime.modules import read_module_list
 from heaphound.runtime.objects import Objects
-from heaphound.runtime.runtime import Runtime, find_runtime
+from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.typesystem import TypeSystem
 from tests.lab.dumps import Recipe, make_dump
 

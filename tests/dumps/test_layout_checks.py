@@ -18,6 +18,7 @@ from heaphound.layouts.descriptor import read_descriptor
 from heaphound.layouts.load import LayoutFile, layout_file, parse_layout_file
 from heaphound.runtime.locate import find_coreclr
 from heaphound.runtime.runtime import bind_runtime
+from heaphound.runtime.self_checks import read_abilities
 from tests.lab.dumps import make_dump, zoo
 from tests.lab.runtimes import VERSIONS
 
@@ -84,7 +85,7 @@ def lost(core: Core, source: LayoutFile) -> set[str]:
         runtime = bind_runtime(core, replace(find_coreclr(core), descriptor=None), source)
     except UnsupportedRuntime:
         return {REFUSED}
-    return {ability.name for ability in runtime.abilities if not ability.available}
+    return {ability.name for ability in read_abilities(runtime) if not ability.available}
 
 
 def moved(source: LayoutFile, type_name: str, field: str) -> LayoutFile:

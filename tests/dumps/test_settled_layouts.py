@@ -14,6 +14,7 @@ from heaphound.layouts.numbers import number_of, with_numbers
 from heaphound.layouts.open_numbers import OpenNumbers
 from heaphound.runtime.locate import FoundRuntime, find_coreclr
 from heaphound.runtime.runtime import bind_runtime
+from heaphound.runtime.self_checks import read_abilities
 from heaphound.runtime.settle import settle
 from tests.lab.dumps import make_dump, zoo
 
@@ -32,7 +33,7 @@ def subject_of(version: str) -> Subject:
 
 
 def lost(subject: Subject, source: LayoutFile) -> set[str]:
-    return {ability.name for ability in bind_runtime(subject.core, subject.found, source).abilities if not ability.available}
+    return {ability.name for ability in read_abilities(bind_runtime(subject.core, subject.found, source)) if not ability.available}
 
 
 # 8.0's own file has no need of these: the GC says where its tables are.

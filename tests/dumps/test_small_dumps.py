@@ -45,7 +45,7 @@ def test_what_is_not_there_is_not_taken_for_a_wrong_number(small: tuple[heaphoun
     for ability in dump.info().result.abilities:
         assert ability.state != "unavailable" or "not in this file" in ability.note, ability
         assert ability.state == "available" or ability.note, ability
-    assert [ability.name for ability in dump.session.runtime.abilities if ability.failed is not None] == []
+    assert [ability.name for ability in dump.session.abilities if ability.failed is not None] == []
 
 
 def test_threads_are_those_of_the_full_dump(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:

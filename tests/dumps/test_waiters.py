@@ -3,7 +3,7 @@
 import pytest
 
 from heaphound.dump.core import open_core
-from heaphound.runtime.runtime import find_runtime
+from heaphound.runtime.find import find_runtime
 from heaphound.runtime.sync_blocks import read_sync_blocks
 from heaphound.runtime.threads import read_threads
 from tests.lab.dumps import make_dump, zoo

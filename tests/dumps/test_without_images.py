@@ -8,10 +8,10 @@ import pytest
 from heaphound.dump.core import Core, open_core
 from heaphound.dump.memory import Memory
 from heaphound.errors import Unreadable
+from heaphound.runtime.find import find_runtime
 from heaphound.runtime.heap import read_heap
 from heaphound.runtime.heap_walk import walk_heap
 from heaphound.runtime.objects import Objects
-from heaphound.runtime.runtime import find_runtime
 from heaphound.runtime.typesystem import TypeSystem
 from tests.lab.dumps import Recipe, make_dump
 

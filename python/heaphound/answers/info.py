@@ -57,7 +57,7 @@ def _or_none(read: Callable[[], PartT]) -> PartT | None:
 def _abilities(session: Session) -> list[Ability]:
     """The layout's own self-checks, of a dump without what they need what it gives all the same, then the parts that have no check."""
     found = []
-    for checked in session.runtime.abilities:
+    for checked in session.abilities:
         state: AbilityState = "available" if checked.available else "unavailable"
         note = checked.failed or ""
         if checked.available and checked.unchecked is not None:

@@ -35,7 +35,7 @@ def lacking_for_stacks(session: Session) -> tuple[str, ...]:
 
 def _disagreements(session: Session) -> list[str]:
     """A sentence where self-checks find the layout wrong for this dump: then every answer that rests on it may be."""
-    failed = [ability for ability in session.runtime.abilities if ability.disagrees]
+    failed = [ability for ability in session.abilities if ability.disagrees]
     if not failed:
         return []
     names = ", ".join(ability.name for ability in failed)

@@ -1,40 +1,20 @@
-"""One found CoreCLR: its module, version, layout bound to this dump, and what can be done with it."""
+"""One found CoreCLR: its module, version, and layout bound to this dump."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from heaphound.dump.core import Core
 from heaphound.dump.elf_modules import ElfModule
 from heaphound.dump.memory import Memory
 from heaphound.errors import HeaphoundError, LayoutError, Malformed, RuntimeNotFound, Unreadable, UnsupportedRuntime
 from heaphound.layouts.descriptor import Descriptor, read_descriptor
-from heaphound.layouts.load import LayoutFile, layout_file, with_descriptor
+from heaphound.layouts.load import LayoutFile, with_descriptor
 from heaphound.layouts.number_rules import with_broken_numbers
 from heaphound.layouts.schema import Layout
 from heaphound.runtime.dac_table_search import find_dac_table, searchable
 from heaphound.runtime.entry_checks import check_free_object, check_string
 from heaphound.runtime.gc_variables import GCVariables, described_gc_variables, find_gc_variables
-from heaphound.runtime.locate import FoundRuntime, find_coreclr, read_dac_table
+from heaphound.runtime.locate import FoundRuntime, read_dac_table
 from heaphound.runtime.vtables import first_vtable, vtable_addresses
-
-
-@dataclass(frozen=True)
-class Ability:
-    """One thing that can be done with this dump. `origin` says where its offsets come from; empty when it is not available.
-
-    `failed` is the sentence of the check that takes the ability away; None when it is available. `not_exercised` are the numbers and
-    structures of which this dump has no case, so that no check could find them wrong. `disagrees` tells that what failed did not for lack
-    of memory in the dump: the layout is not this build's, or the process was damaged. `unchecked` is the sentence of the first check that
-    could not be made because the dump was meant to hold little or was cut: what of the ability there is must be tried; None elsewhere.
-    """
-
-    name: str
-    available: bool
-    origin: str
-    failed: str | None
-    not_exercised: tuple[str, ...] = ()
-    disagrees: bool = False
-    unchecked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,33 +51,13 @@ class Runtime:
         """The pointer in a global variable of the runtime; LayoutError if its address is not known, Unreadable if it is not in the dump."""
         return self.memory.pointer(self.layout.global_address(name))
 
-    @cached_property
-    def abilities(self) -> tuple[Ability, ...]:
-        """What can be done with this dump, each with the outcome of its self-checks. Reads the dump when first asked."""
-        from heaphound.runtime.self_checks import read_abilities  # the checks are made of what is built on Runtime
-
-        return read_abilities(self)
-
-    def ability(self, name: str) -> Ability | None:
-        """The named ability, or None if no check is about it."""
-        return next((ability for ability in self.abilities if ability.name == name), None)
-
-
-def find_runtime(core: Core) -> Runtime:
-    """The CoreCLR of the process, with its layout bound and checked.
-
-    Raises RuntimeNotFound (native program, Native AOT), UnsupportedRuntime (no layout for its version, or the build does not agree
-    with it: the failed check is named), LayoutError or Unreadable when the way into the GC is missing from the dump.
-    """
-    from heaphound.runtime.settle import settle  # it runs the self-checks, which are made of what is built on Runtime
-
-    found = find_coreclr(core)
-    source = layout_file(found.version, core.machine, found.module.build_id)
-    return bind_runtime(core, found, settle(core, found, source))
-
 
 def bind_runtime(core: Core, found: FoundRuntime, source: LayoutFile) -> Runtime:
-    """A found CoreCLR read by one layout file, with the dump's own descriptor on top where it has one. Raises as `find_runtime`."""
+    """A found CoreCLR read by one layout file, with the dump's own descriptor on top where it has one.
+
+    Raises UnsupportedRuntime (the build does not agree with the layout: the failed check is named), RuntimeNotFound (there is nothing
+    managed in it yet), LayoutError or Unreadable when the way into the GC is missing from the dump.
+    """
     layout, dac_table = _bind_globals(core, source, found)
     layout, descriptor, missing = _bind_descriptor(core.memory, layout, found, source)
     layout = with_broken_numbers(layout)

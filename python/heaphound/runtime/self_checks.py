@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from heaphound.errors import HeaphoundError, Malformed
+from heaphound.runtime.ability import Ability
 from heaphound.runtime.check_subject import ABSENT, CheckSubject, Disagreement
 from heaphound.runtime.code_checks import (
     check_frame_types,
@@ -39,7 +40,7 @@ from heaphound.runtime.module_checks import (
     check_references,
 )
 from heaphound.runtime.number_checks import check_numbers
-from heaphound.runtime.runtime import Ability, Runtime
+from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stack_checks import check_protected, check_stacks
 from heaphound.runtime.static_id_checks import check_dynamic_ids
 from heaphound.runtime.structure_checks import (
