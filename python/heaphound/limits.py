@@ -49,12 +49,17 @@ class Limits:
     code_fragments: int = 65_536  # funclets of one method; generated parsers reach some hundreds
     exception_clauses: int = 65_536  # of one method; the runtime's own bound on funclets is of that size
     native_frames: int = 64  # between a runtime helper and the managed code that called it; seen are 1 to 3
-    native_run_frames: int = 1 << 20  # of native code one behind the other; a stack overflow of 8 MB has at most half as many
+    native_run_frames: int = 1 << 20  # of native code on one thread; a stack overflow of 8 MB has at most half as many
     nested_signals: int = 64  # handlers that interrupted each other on one thread; there are no more signals than that
     call_frame_instructions: int = 65_536  # of one function's .eh_frame entry; the longest known have some thousands
     method_parameters: int = 65_536  # of one method; IL counts them in 16 bits
     native_variables: int = 1 << 20  # places of one method's variables; the largest methods have some 10,000
     debug_info_bytes: int = 16 << 20  # of one method's IL map; the largest methods have some 100 KB
+    il_bounds: int = 1 << 19  # entries of one method's IL map; the largest methods have some 50,000
+    nested_exceptions: int = (
+        4_096  # that one thread handles, each thrown while the one before is; a thread's stack has room for some hundreds
+    )
+    stack_references: int = 1 << 23  # that all frames hold; a stack of 8 MB has room for a million
 
     # code: heaphound.runtime.code and what it rests on
     code_sections: int = 1_000_000  # of one process; it has a few a module and code heap, the largest seen some thousands
@@ -71,6 +76,7 @@ class Limits:
     # references of frames: heaphound.runtime.gc_info, heaphound.runtime.stack_roots
     gc_info_bytes: int = 4 << 20  # of one method; generated parsers with thousands of locals reach some 100 KB
     gc_slots: int = 65_536  # registers and stack slots of one method that hold references; the largest have a few thousand
+    gc_ranges: int = 65_536  # of fully interruptible code in one method; the largest have some hundreds
     method_code_bytes: int = 1 << 28  # of one method's native code; the largest known have a few MB
     import_sections: int = 4_096  # of one ready-to-run image; crossgen writes about ten
     gc_ref_map_bytes: int = 4_096  # of one call's arguments; four words take a byte

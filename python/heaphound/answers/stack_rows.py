@@ -1,5 +1,6 @@
 """Rows of threads and frames, for the answers that show stacks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from heaphound.address import Address
@@ -28,7 +29,7 @@ class StackRows:
         self._naming = Naming(session)
         self.frames = FrameRows(session, variables)
         self._registers = {thread.os_id: thread for thread in session.core.threads}
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = _problems(session.threads)
         self._held: dict[int, list[Address]] = {}
         self._owner: dict[int, int | None] = {}
         self._contended: set[int] = set()
@@ -36,7 +37,7 @@ class StackRows:
         try:
             self._read_monitors()
         except HeaphoundError as error:
-            self.notes = (f"locks are not known: {error}",)
+            self.notes = (*self.notes, f"locks are not known: {error}")
 
     def thread(self, thread: Thread, limit: int | None, native: bool = False) -> ThreadRow:
         """One thread with at most `limit` innermost frames (None: all) and some outermost ones, `native` ones among them if asked for."""
@@ -108,6 +109,12 @@ class StackRows:
 
     def _exception(self, address: int) -> ExceptionRef:
         return ExceptionRef(Address(address), self._naming.type_of(address))
+
+
+def _problems(threads: Sequence[Thread]) -> tuple[str, ...]:
+    """One sentence for all threads of which something makes no sense."""
+    found = [f"thread {thread.managed_id}: {thread.problem}" for thread in threads if thread.problem is not None]
+    return (f"{found[0]} (the first of {len(found)} such threads)" if len(found) > 1 else found[0],) if found else ()
 
 
 def _wait_row(wait: Wait | None) -> WaitRow | None:

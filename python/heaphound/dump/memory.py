@@ -82,7 +82,11 @@ class Memory:
 
     def readable(self, address: int, size_bytes: int) -> bool:
         """Whether the dump holds all `size_bytes` from `address` on."""
-        return 0 <= address < _ADDRESS_SPACE and self.image.readable_bytes(address, size_bytes) >= size_bytes
+        return self.readable_bytes(address, size_bytes) >= size_bytes
+
+    def readable_bytes(self, address: int, limit: int) -> int:
+        """How many bytes from `address` on the dump holds without a break, at most `limit`; 0 outside of the address space."""
+        return self.image.readable_bytes(address, limit) if 0 <= address < _ADDRESS_SPACE else 0
 
     def optional(self, read: Callable[[int], _T], address: int) -> _T | None:
         """`read(address)`, or None where the dump lacks the bytes; for callers to whom absence is an answer."""
@@ -102,7 +106,7 @@ class Memory:
         text = b""
         while len(text) <= maximum:
             step = min(64 if not text else 1024, maximum + 1 - len(text))
-            present = self.image.readable_bytes(address + len(text), step) if address + len(text) < _ADDRESS_SPACE else 0
+            present = self.readable_bytes(address + len(text), step)
             piece = self.bytes(address + len(text), present) if present else b""
             end = piece.find(b"\0")
             if end >= 0:

@@ -55,14 +55,16 @@ class NativeFrames:
         self._ip, self._sp, _ = IP_SP_FP[machine]
         self._machine = machine
 
-    def run(self, values: Mapping[str, int], active: bool, known: Callable[[int], bool]) -> NativeRun:
+    def run(
+        self, values: Mapping[str, int], active: bool, known: Callable[[int], bool], limit: int = LIMITS.native_run_frames
+    ) -> NativeRun:
         """The frames from `values` (registers by name) on, to the first whose instruction pointer is `known`. Raises nothing of the dump's.
 
-        Where no information covers a frame, its caller is guessed, and frames from there on are not `exact`.
+        Where no information covers a frame, its caller is guessed, and frames from there on are not `exact`. At most `limit` (one or more).
         """
         frames: list[NativeFrame] = []
         current, exact, switched, signals, reason = dict(values), True, 0, 0, None
-        for _ in range(LIMITS.native_run_frames):
+        for _ in range(limit):
             if known(current[self._ip]):
                 return NativeRun(frames, current, False, None, switched, active)
             if not current[self._ip]:
@@ -86,7 +88,7 @@ class NativeFrames:
                 break
             current, active = caller.values, caller.interrupted
         else:
-            reason = f"more than {LIMITS.native_run_frames} native frames follow each other"
+            reason = f"the thread has more than {LIMITS.native_run_frames} native frames"
         frames[-1] = replace(frames[-1], problem=f"the native frames cannot be followed further: {reason}")
         return NativeRun(frames, None, False, reason, switched)
 

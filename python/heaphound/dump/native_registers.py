@@ -9,12 +9,13 @@ DWARF_NUMBERS: dict[str, tuple[str, ...]] = {
     "arm64": (*(f"x{number}" for number in range(29)), "fp", "lr", "sp", "pc"),
 }
 # fmt: on
+_MASK = (1 << 64) - 1
 IP_SP_FP = {"x64": ("rip", "rsp", "rbp"), "arm64": ("pc", "sp", "fp")}
 
 
 def numbered(machine: str, values: Mapping[str, int]) -> list[int | None]:
-    """Values by DWARF number, None where one is not known."""
-    return [values.get(name) for name in DWARF_NUMBERS[machine]]
+    """Values by DWARF number, None where one is not known; of sums that a wild value made too large, what a register would hold."""
+    return [None if (value := values.get(name)) is None else value & _MASK for name in DWARF_NUMBERS[machine]]
 
 
 def named(machine: str, values: Sequence[int | None]) -> dict[str, int]:

@@ -170,7 +170,7 @@ def _read_segment(memory: Memory, layout: Layout, segment: int, gaps: list[Handl
     types = np.frombuffer(memory.bytes(segment + layout.offset("TableSegment", "BlockType"), blocks), np.uint8)
     user_blocks = np.frombuffer(memory.bytes(segment + layout.offset("TableSegment", "UserData"), blocks), np.uint8)
     start = segment + layout.offset("TableSegment", "Values")
-    present = memory.image.readable_bytes(start, 8 * blocks * per_block) // (8 * per_block)
+    present = memory.readable_bytes(start, 8 * blocks * per_block) // (8 * per_block)
     values = np.zeros((blocks, per_block), np.uint64)
     values[:present] = np.frombuffer(memory.bytes(start, 8 * present * per_block), np.uint64).reshape(present, per_block)
     is_handle = types < len(layout.handle_kinds)

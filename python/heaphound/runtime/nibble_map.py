@@ -11,11 +11,14 @@ from typing import Literal
 
 from heaphound.dump.memory import Memory
 from heaphound.errors import Malformed
+from heaphound.limits import LIMITS
 
 NibbleMapKind = Literal["linear", "constant-time"]
 
 BYTES_PER_NIBBLE = 32
 BYTES_PER_UNIT = 8 * BYTES_PER_NIBBLE
+_UNIT_BYTES = 4
+_PAGE = 4096
 _CODE_ALIGNMENT = 4
 _FIRST_POINTER_NIBBLE = 9  # a last nibble above 8 cannot be an offset (32 / 4 = 8 places), so it marks a pointer
 
@@ -38,14 +41,10 @@ class NibbleMap:
             raise Malformed(f"{address:#x} lies before its code heap, which starts at {self._base:#x}")
         index = offset // BYTES_PER_NIBBLE
         found = self._in_unit(index, offset)
-        unit_index = index // 8
-        while found is None and unit_index > 0:
-            unit_index -= 1
-            value = self._unit(unit_index)
-            if self._pointers and value == 0:
-                return None
-            found = self._last(unit_index, value)
-        return found
+        if found is not None or index < 8:
+            return found
+        last = index // 8 - 1
+        return self._last(last, self._unit(last)) if self._pointers else self._before(last + 1)
 
     def method_starts(self, end: int) -> Iterator[int]:
         """Starts of all methods before `end`, ascending. Raises Unreadable."""
@@ -67,6 +66,21 @@ class NibbleMap:
             return self._start(index, place)
         before = value & ~((1 << (32 - 4 * (index % 8))) - 1)
         return self._last(index // 8, before)
+
+    def _before(self, end: int) -> int | None:
+        """Start of the last method before unit `end`, as far back as a method can reach. Pages are read as a whole: most hold nothing."""
+        floor = max(0, end - LIMITS.method_code_bytes // BYTES_PER_UNIT)
+        while end > floor:
+            page = (self._table + _UNIT_BYTES * end - 1) & ~(_PAGE - 1)
+            start = max(floor, -(-(page - self._table) // _UNIT_BYTES))
+            if start >= end:  # a table that does not lie at a multiple of four
+                start = end - 1
+            used = self._memory.bytes(self._table + _UNIT_BYTES * start, _UNIT_BYTES * (end - start)).rstrip(b"\0")
+            if used:
+                last = start + (len(used) - 1) // _UNIT_BYTES
+                return self._last(last, self._unit(last))
+            end = start
+        return None
 
     def _last(self, unit_index: int, value: int) -> int | None:
         """Start of the last method of a unit; None for an empty unit."""

@@ -27,7 +27,7 @@ def decode_stub(memory: Memory, layout: Layout, address: int) -> StubCode | None
     """The stub at `address`; None when its instructions are none of those known. Raises Unreadable when data that they name is missing."""
     if layout.contract("Precodes") in ARM64_PRECODES:
         return decode_arm64_stub(memory, layout, address)
-    present = memory.image.readable_bytes(address, _STUB_BYTES) if 0 <= address < 1 << 64 else 0
+    present = memory.readable_bytes(address, _STUB_BYTES)
     if present < _FIXUP_BYTES:
         return None
     code = memory.bytes(address, present) + bytes(_STUB_BYTES - present)

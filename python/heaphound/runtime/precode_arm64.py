@@ -57,7 +57,7 @@ def decode_arm64_stub(memory: Memory, layout: Layout, address: int) -> StubCode 
     """As `precode.decode_stub`. Raises Unreadable when data that the instructions name is missing."""
     if not 0 <= address < 1 << 64 or address % 4:
         return None
-    present = memory.image.readable_bytes(address, 4 * _WORDS) // 4
+    present = memory.readable_bytes(address, 4 * _WORDS) // 4
     if present < 2:
         return None
     code = _read(memory, address, present)
@@ -92,7 +92,7 @@ def _stub_precode_data(code: _Instructions) -> int | None:
 
 def read_stub_precode_arm64(memory: Memory, layout: Layout, address: int) -> tuple[int, int] | None:
     """(kind, first word of its data) of the StubPrecode at `address`; None where there is none. Raises Unreadable."""
-    present = min(memory.image.readable_bytes(address, 4 * _WORDS) // 4, _WORDS)
+    present = min(memory.readable_bytes(address, 4 * _WORDS) // 4, _WORDS)
     data = _stub_precode_data(_read(memory, address, present)) if present > 2 else None
     return None if data is None else (memory.u8(data + layout.offset("StubPrecodeData", "Type")), memory.pointer(data))
 

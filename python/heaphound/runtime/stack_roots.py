@@ -8,10 +8,10 @@ import numpy as np
 
 from heaphound._core import Heap
 from heaphound.dump.core import Core
-from heaphound.errors import HeaphoundError, LayoutError, Malformed, Unreadable
+from heaphound.errors import HeaphoundError, LayoutError, LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references
-from heaphound.runtime.gc_info.frame_slots import Reference, frame_references
+from heaphound.runtime.gc_info.frame_slots import Reference, frame_references, live_slots
 from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.stack_words import NO_OBJECT, StackWords, scan_words, stack_ends
@@ -81,6 +81,7 @@ class _Reader:
         self._ends = ends
         self._registers = {thread.os_id: thread.registers for thread in core.threads}
         self._found: list[tuple[int, Frame | None, Reference, int | None]] = []
+        self._looked_at = 0
         self.words: list[StackWords] = []
         self.incomplete: list[str] = []
 
@@ -123,7 +124,11 @@ class _Reader:
             return []
         if isinstance(frame, ExplicitFrame):
             return self._explicit.of(frame)
-        return frame_references(self._runtime.memory, self._walker.gc_infos.at(frame.code.gc_info), frame, frame.filter_funclet)
+        info = self._walker.gc_infos.at(frame.code.gc_info)
+        self._looked_at += len(live_slots(info, frame, frame.filter_funclet))
+        if self._looked_at > LIMITS.stack_references:
+            raise LimitExceeded(f"the frames of all threads have more than {LIMITS.stack_references} live slots")
+        return frame_references(self._runtime.memory, info, frame, frame.filter_funclet)
 
     def _innermost(self, thread: Thread, os_id: int, frame: Frame) -> None:
         """A thread in native code that the collector would have to wait for has its references anywhere in there."""

@@ -6,6 +6,7 @@ from enum import IntFlag
 from heaphound.dump.memory import Memory
 from heaphound.errors import Unreadable
 from heaphound.layouts.schema import Layout
+from heaphound.limits import LIMITS
 from heaphound.runtime.alloc_contexts import thread_allocation_context
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.thread_list import thread_addresses
@@ -47,7 +48,7 @@ class Thread:
     `os_id` is None for a thread that has not started or has ended. `name` is None where none was set, or the dump lacks it.
     `exception` is the exception object it threw last and has not forgotten; `nested_exceptions` those it is handling, innermost first,
     empty where the layout does not tell. `frame` is its innermost explicit frame, None if there is none. `allocation_context` is
-    (pointer, limit), (0, 0) when it has none.
+    (pointer, limit), (0, 0) when it has none. `problem` says what of it makes no sense, None for a sound thread.
     """
 
     address: int
@@ -62,6 +63,7 @@ class Thread:
     nested_exceptions: tuple[int, ...]
     frame: int | None
     allocation_context: tuple[int, int]
+    problem: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -107,6 +109,7 @@ def _thread(runtime: Runtime, address: int, finalizer: int) -> Thread:
     started = os_id not in (0, 0xFFFFFFFF) and not state & (ThreadState.UNSTARTED | ThreadState.DEAD)
     frame = memory.pointer(at("Frame"))
     managed = _target(memory, at("GCHandle"))
+    problems: list[str] = []
     return Thread(
         address=address,
         managed_id=memory.u32(at("Id")),
@@ -115,11 +118,12 @@ def _thread(runtime: Runtime, address: int, finalizer: int) -> Thread:
         cooperative=memory.u32(at("PreemptiveGCDisabled")) != 0,
         finalizer=address == finalizer,
         managed_object=managed,
-        name=None if managed is None else _name(memory, layout, managed),
+        name=None if managed is None else _name(memory, layout, managed, problems),
         exception=_target(memory, at("LastThrownObject")),
-        nested_exceptions=tuple(_nested(memory, layout, address)),
+        nested_exceptions=tuple(_nested(memory, layout, address, problems)),
         frame=None if frame in NO_FRAME else frame,
         allocation_context=_context(memory, layout, address),
+        problem="; ".join(problems) or None,
     )
 
 
@@ -132,21 +136,21 @@ def _target(memory: Memory, field: int) -> int | None:
         return None
 
 
-def _name(memory: Memory, layout: Layout, managed: int) -> str | None:
-    """Thread._name of System.Private.CoreLib: its third reference field in 6.0 to 10.0."""
+def _name(memory: Memory, layout: Layout, managed: int, problems: list[str]) -> str | None:
+    """Thread._name of System.Private.CoreLib: its third reference field in 6.0 to 10.0. Of a name of absurd length the beginning."""
     try:
         text = memory.pointer(managed + layout.offset("ManagedThread", "_name"))
         if text == 0:
             return None
         length = memory.u32(text + layout.offset("String", "m_StringLength"))
         if length > MAXIMUM_NAME_CHARACTERS:
-            return None
-        return memory.utf16(text + layout.offset("String", "m_FirstChar"), length)
+            problems.append(f"its name claims {length} characters: the first {MAXIMUM_NAME_CHARACTERS} are shown")
+        return memory.utf16(text + layout.offset("String", "m_FirstChar"), min(length, MAXIMUM_NAME_CHARACTERS))
     except Unreadable:
         return None
 
 
-def _nested(memory: Memory, layout: Layout, thread: int) -> list[int]:
+def _nested(memory: Memory, layout: Layout, thread: int, problems: list[str]) -> list[int]:
     """Exceptions being handled, innermost first, by the chain of trackers; the layout has it where the runtime describes it (9.0 on)."""
     if not layout.has("ExceptionInfo", "ThrownObject"):
         return []
@@ -154,7 +158,10 @@ def _nested(memory: Memory, layout: Layout, thread: int) -> list[int]:
     seen: set[int] = set()
     try:
         tracker = memory.pointer(thread + layout.offset("Thread", "ExceptionTracker"))
-        while tracker and tracker not in seen:
+        while tracker:
+            if tracker in seen or len(seen) >= LIMITS.nested_exceptions:
+                problems.append(f"the chain of exceptions that it handles loops or is too long at {tracker:#x}")
+                break
             seen.add(tracker)
             thrown = _target(memory, tracker + layout.offset("ExceptionInfo", "ThrownObject"))
             if thrown is not None:

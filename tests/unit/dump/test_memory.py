@@ -69,3 +69,8 @@ def test_a_read_crosses_from_one_segment_into_the_next(tmp_path: Path) -> None:
     memory = open_core(writer.write(tmp_path / "core")).memory
     assert memory.bytes(START + 4094, 4) == b"aabb"
     assert memory.u64(START + 4092) == int.from_bytes(b"aaaabbbb", "little")
+
+
+@pytest.mark.parametrize(("address", "there"), [(START, 41), (-8, 0), (1 << 64, 0), ((1 << 64) - 1, 0), (1 << 80, 0)])
+def test_how_much_is_readable_anywhere(memory: Memory, address: int, there: int) -> None:
+    assert memory.readable_bytes(address, 100) == there

@@ -12,6 +12,7 @@ from heaphound.dump.core import Core
 from heaphound.dump.guessed_caller import CallerGuess
 from heaphound.dump.native_frames import NativeFrames, NativeRun
 from heaphound.dump.system_calls import waiting_call
+from heaphound.errors import Unreadable
 from tests.unit.dump.framed_library import (
     ARM64_COMMON,
     BASE,
@@ -179,3 +180,10 @@ def test_the_system_call_of_a_thread(x64: NativeProcess) -> None:
     assert waiting_call(core.memory, thread) is None
     thread.registers.update(rip=0)
     assert waiting_call(core.memory, thread) is None
+
+
+def test_a_stack_pointer_past_the_address_space(x64: NativeProcess) -> None:
+    """As a runtime helper has it whose captured stack pointer is wild: it is 8 less than that of its caller."""
+    unwinder = NativeUnwinder(x64.core(library(b"")))
+    with pytest.raises(Unreadable):
+        unwinder.caller({"rip": NATIVE + 8, "rsp": (1 << 64) + 7}, active=False)

@@ -1,12 +1,13 @@
 """GcInfo written in the test comes back as it was; broken GcInfo ends in an error of the package."""
 
+import time
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heaphound.errors import Malformed, Unreadable
+from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.gc_info.bits import BitReader
 from heaphound.runtime.gc_info.encoding import ENCODINGS
@@ -250,3 +251,38 @@ def test_counts_are_bounded() -> None:
     slots.write(0, 1)
     with pytest.raises(Malformed, match="slots, more than"):
         decode_gc_info(source_of(slots.data()), 4, "x64")
+
+
+def test_empty_chunks_cost_no_step_each() -> None:
+    """A hostile method claims 256 MB of interruptible code with 4 million chunks, none of which is stored."""
+    writer = BitWriter()
+    writer.write(1, 1)
+    writer.write(0, 10)
+    writer.unsigned(LIMITS.method_code_bytes, 8)
+    writer.unsigned(0, 3)
+    writer.unsigned(0, 2)
+    writer.unsigned(1, 1)
+    writer.unsigned(0, 6)
+    writer.unsigned(LIMITS.method_code_bytes - 1, 6)
+    writer.write(1, 1)
+    writer.unsigned(1, 2)
+    writer.unsigned(3, 3)
+    writer.write(0, 3)
+    writer.unsigned(1, 3)
+    info = decode_gc_info(source_of(writer.data() + bytes(LIMITS.method_code_bytes // 512)), 4, "x64")
+    begin = time.process_time()
+    for offset in range(LIMITS.method_code_bytes - 100, LIMITS.method_code_bytes - 90):
+        assert info.live_slots(offset, FrameState()) == []
+    assert time.process_time() - begin < 5  # 40 s where each chunk is a step
+
+
+def test_ranges_are_bounded() -> None:
+    writer = BitWriter()
+    writer.write(1, 1)
+    writer.write(0, 10)
+    writer.unsigned(LIMITS.gc_ranges * 4, 8)
+    writer.unsigned(0, 3)
+    writer.unsigned(0, 2)
+    writer.unsigned(LIMITS.gc_ranges + 1, 1)
+    with pytest.raises(LimitExceeded, match="interruptible ranges, more than"):
+        decode_gc_info(source_of(writer.data() + bytes(1 << 20)), 4, "x64")

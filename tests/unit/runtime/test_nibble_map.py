@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heaphound.errors import Malformed
+from heaphound.errors import Malformed, Unreadable
+from heaphound.limits import LIMITS
 from heaphound.runtime.nibble_map import BYTES_PER_UNIT, NibbleMap, NibbleMapKind
 from tests.unit.runtime.written_memory import written_memory
 
@@ -71,3 +72,27 @@ def test_an_address_before_the_heap_is_refused() -> None:
     _, memory = written_memory()
     with pytest.raises(Malformed, match="before its code heap"):
         NibbleMap(memory, BASE, TABLE, "linear").method_start(BASE - 1)
+
+
+@pytest.mark.parametrize(
+    ("far", "found"), [(LIMITS.method_code_bytes - BYTES_PER_UNIT, True), (LIMITS.method_code_bytes + BYTES_PER_UNIT, False)]
+)
+def test_a_method_far_before_an_address_is_found_by_pages(far: int, found: bool) -> None:
+    """One read a page: a hostile map can have gigabytes of empty units before an address."""
+    reads: list[int] = []
+    image, memory = written_memory()
+    image.write(TABLE, pack("<I", 1 << 28) + bytes(4 * (far // BYTES_PER_UNIT)))
+    memory._read = lambda address, size: reads.append(size) or image.read(address, size)  # type: ignore[func-returns-value]
+    assert NibbleMap(memory, BASE, TABLE, "linear").method_start(BASE + far) == (BASE if found else None)
+    assert len(reads) <= far // BYTES_PER_UNIT // 1024 + 2
+
+
+def test_a_page_that_the_dump_lacks_counts_only_where_nothing_is_found_before() -> None:
+    image, memory = written_memory()
+    image.write(TABLE + 4096, pack("<I", 1 << 28) + bytes(4092))
+    nibbles = NibbleMap(memory, BASE, TABLE, "linear")
+    assert nibbles.method_start(BASE + 1030 * BYTES_PER_UNIT) == BASE + 1024 * BYTES_PER_UNIT
+    image, memory = written_memory()
+    image.write(TABLE + 4096, bytes(4096))
+    with pytest.raises(Unreadable):
+        NibbleMap(memory, BASE, TABLE, "linear").method_start(BASE + 1030 * BYTES_PER_UNIT)

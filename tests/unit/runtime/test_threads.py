@@ -157,3 +157,20 @@ def test_a_queue_out_of_order_is_a_gap() -> None:
     queue = read_finalizer_queue(runtime, heap)
     assert (len(queue.ready), len(queue.waiting)) == (0, 0)
     assert "not in order" in queue.gaps[0].reason
+
+
+def test_exceptions_that_loop_and_a_name_without_end_are_told() -> None:
+    toy = ToyProcess()
+    tracker = toy.structure("ExceptionInfo", 32, ThrownObject=toy.words(0x7000))
+    toy.fill(tracker, "ExceptionInfo", PreviousNestedInfo=tracker)
+    named = named_object(toy, "x" * 5000)
+    toy.thread(1, 100, ExceptionTracker=tracker, GCHandle=toy.words(named))
+    toy.thread(2, 101)
+    toy.variable("FinalizerThread", 0)
+    first, second = read_threads(toy.runtime())
+    assert first.nested_exceptions == (0x7000,)
+    assert first.name == "x" * 4096
+    assert first.problem is not None
+    assert "name claims 5000 characters" in first.problem
+    assert "loops" in first.problem
+    assert second.problem is None

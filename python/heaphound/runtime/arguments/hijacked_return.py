@@ -59,7 +59,7 @@ def _in_registers(machine: Machine, kind: ArgumentKind) -> Sequence[tuple[Leaf, 
 def _hijacked_method(memory: Memory, layout: Layout, frame: ExplicitFrame, resume: RegisterContext) -> int:
     """MethodDesc of the method that was returning."""
     thread = memory.pointer(frame.frame_address + layout.offset("HijackFrame", "Thread"))
-    words = memory.words(thread, memory.image.readable_bytes(thread, THREAD_BYTES) // _WORD)
+    words = memory.words(thread, memory.readable_bytes(thread, THREAD_BYTES) // _WORD)
     # x64 has the return address right before the caller's stack goes on; arm64 anywhere in the stack of the method that returned.
     furthest = resume.sp - (_WORD if resume.machine == "x64" else _LARGEST_STACK_FRAME)
     for return_address, place, method in zip(words, words[1:], words[2:], strict=False):

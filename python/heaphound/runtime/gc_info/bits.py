@@ -32,6 +32,10 @@ class BitReader:
         """The next bits as a number. Raises Malformed for more than 64, Unreadable where the dump ends, LimitExceeded far behind."""
         if bits > _MAXIMUM_BITS:
             raise Malformed(f"GcInfo has a number of {bits} bits")
+        return self.table(bits)
+
+    def table(self, bits: int) -> int:
+        """The same of any number of bits: a table as one number, its first entry lowest."""
         start, end = self.position, self.position + bits
         if end > len(self._data) * 8:
             self._fetch(end)

@@ -30,21 +30,30 @@ class Reference:
 
 def frame_references(memory: Memory, info: GcInfo, frame: ManagedFrame, filter_funclet: bool) -> list[Reference]:
     """The references of a frame. Raises Malformed where GcInfo does not tell them there, Unreadable where the dump lacks a slot."""
-    # A method in which an instruction faulted does not go on there, so that its scratch registers are dead: FaultingExceptionFrame is no
-    # resumable Frame (GetFrameAttribs of src/coreclr/vm/frames.h, v3.1 to v10.0).
-    faulted = frame.active and frame.interrupted
+    found = []
+    for slot in live_slots(info, frame, filter_funclet):
+        reference = _register(slot, frame) if slot.register is not None else _stack(memory, slot, info, frame)
+        if reference is not None and reference.value:
+            found.append(reference)
+    return found
+
+
+def live_slots(info: GcInfo, frame: ManagedFrame, filter_funclet: bool) -> list[Slot]:
+    """The slots of a frame that hold references. Raises Malformed where GcInfo does not tell them there, Unreadable."""
+    faulted = _faulted(frame)
     state = FrameState(frame.active and not faulted, frame.interrupted, frame.parent_of_funclet, filter_funclet, faulted)
     offset = frame.native_offset
     if offset > info.header.code_length:
         raise Malformed(f"the frame is {offset} bytes into a method of {info.header.code_length}")
     if not info.tells(offset, state):
         raise Malformed(f"the thread was stopped {offset} bytes into its code, where there is no information about references")
-    found = []
-    for slot in info.live_slots(offset, state):
-        reference = _register(slot, frame) if slot.register is not None else _stack(memory, slot, info, frame, state.active)
-        if reference is not None and reference.value:
-            found.append(reference)
-    return found
+    return info.live_slots(offset, state)
+
+
+def _faulted(frame: ManagedFrame) -> bool:
+    """A method in which an instruction faulted does not go on there, so that its scratch registers are dead: FaultingExceptionFrame is no
+    resumable Frame (GetFrameAttribs of src/coreclr/vm/frames.h, v3.1 to v10.0)."""
+    return frame.active and frame.interrupted
 
 
 def _register(slot: Slot, frame: ManagedFrame) -> Reference:
@@ -52,10 +61,11 @@ def _register(slot: Slot, frame: ManagedFrame) -> Reference:
     return Reference(frame.context.saved_at.get(name), frame.context.value(name), slot.interior, slot.pinned, name, None)
 
 
-def _stack(memory: Memory, slot: Slot, info: GcInfo, frame: ManagedFrame, active: bool) -> Reference | None:
+def _stack(memory: Memory, slot: Slot, info: GcInfo, frame: ManagedFrame) -> Reference | None:
     """None for an outgoing argument of a call: it belongs to what was called (IsScratchStackSlot)."""
     register, base = _base(slot, info, frame)
     address = (base + slot.offset) & _MASK
+    active = frame.active and not _faulted(frame)
     if not active and frame.sp <= address < frame.sp + info.header.outgoing_bytes:
         return None
     return Reference(address, memory.pointer(address), slot.interior, slot.pinned, register, slot.offset)

@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import Malformed
+from heaphound.errors import LimitExceeded, Malformed
+from heaphound.limits import LIMITS
 from heaphound.runtime.gc_info.bits import BitReader, Source
 from heaphound.runtime.gc_info.encoding import GcInfoEncoding, encoding_of
 from heaphound.runtime.gc_info.header import GcInfoHeader, read_header
 from heaphound.runtime.gc_info.liveness import live_at_safe_point, live_in_range
 from heaphound.runtime.gc_info.slots import Slot, SlotTable, read_slot_table
+
+_KEPT_SLOTS = 1_024  # longer answers are worked out again: kept for each place of a method they could fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ class GcInfo:
         """
         found = self._known.get((offset, state))
         if found is None:
-            found = self._known[offset, state] = self._live(offset, state)
+            found = self._live(offset, state)
+            if len(found) <= _KEPT_SLOTS:
+                self._known[offset, state] = found
         return found
 
     def _live(self, offset: int, state: FrameState) -> list[Slot]:
@@ -146,7 +151,7 @@ def read_gc_info(memory: Memory, address: int, version: int, machine: str) -> Gc
     """Decode the GcInfo at an address. Raises Malformed, Unreadable."""
 
     def source(offset: int, size: int) -> bytes:
-        present = memory.image.readable_bytes(address + offset, size)
+        present = memory.readable_bytes(address + offset, size)
         return memory.bytes(address + offset, present or size)
 
     return decode_gc_info(source, version, machine)
@@ -165,6 +170,8 @@ def decode_gc_info(source: Source, version: int, machine: str) -> GcInfo:
 
 
 def _ranges(reader: BitReader, header: GcInfoHeader, encoding: GcInfoEncoding) -> tuple[tuple[int, int], ...]:
+    if header.range_count > LIMITS.gc_ranges:
+        raise LimitExceeded(f"GcInfo claims {header.range_count} interruptible ranges, more than {LIMITS.gc_ranges}")
     found: list[tuple[int, int]] = []
     end = 0
     for _ in range(header.range_count):

@@ -7,6 +7,8 @@ from heaphound.errors import Malformed
 from heaphound.runtime.gc_info.bits import BitReader
 from heaphound.runtime.gc_info.encoding import GcInfoEncoding
 
+_POINTER_BITS = 64  # more than any offset in GcInfo has
+
 
 def live_at_safe_point(reader: BitReader, encoding: GcInfoEncoding, index: int, count: int, slots: int) -> list[int]:
     """Numbers of the live slots at call site `index` of `count`; the reader stands after the slot table."""
@@ -53,12 +55,14 @@ def live_in_range(
 
 def _chunk_at_or_before(reader: BitReader, table: int, bits: int, wanted: int) -> tuple[int, int]:
     """(number, pointer) of the last chunk up to `wanted` that is stored: a chunk without changes is not. (_, 0) if there is none."""
-    for chunk in range(wanted, -1, -1):
-        reader.position = table + chunk * bits
-        pointer = reader.read(bits)
-        if pointer:
-            return chunk, pointer
-    return 0, 0
+    if bits > _POINTER_BITS:
+        raise Malformed(f"GcInfo has pointers of {bits} bits to its chunks")
+    reader.position = table
+    pointers = reader.table((wanted + 1) * bits)
+    if not pointers:
+        return 0, 0
+    chunk = (pointers.bit_length() - 1) // bits
+    return chunk, pointers >> chunk * bits
 
 
 def _odd_transitions_after(reader: BitReader, encoding: GcInfoEncoding, offset: int) -> bool:

@@ -167,7 +167,7 @@ def _il_offset(value: int) -> int:
 def _nibble_bounds(data: bytes) -> tuple[ILBound, ...]:
     numbers = Nibbles(data)
     count = numbers.number()
-    if count > 2 * len(data):
+    if count > min(2 * len(data), LIMITS.il_bounds):
         raise LimitExceeded(f"{len(data)} bytes of IL map claim {count} entries")
     bounds: list[ILBound] = []
     native = 0
@@ -182,13 +182,14 @@ def _packed_bounds(data: bytes) -> tuple[ILBound, ...]:
     numbers = Nibbles(data)
     count, native_bits, il_bits = numbers.number(), numbers.number() + 1, numbers.number() + 1
     width = _SOURCE_BITS + native_bits + il_bits
-    packed = int.from_bytes(data[numbers.next_byte :], "little")
-    if native_bits > 32 or il_bits > 32 or count * width > 8 * (len(data) - numbers.next_byte):
+    first = 8 * numbers.next_byte
+    if native_bits > 32 or il_bits > 32 or count * width > 8 * len(data) - first or count > LIMITS.il_bounds:
         raise LimitExceeded(f"{len(data)} bytes of IL map claim {count} entries of {width} bits")
     bounds: list[ILBound] = []
     native = 0
     for index in range(count):
-        entry = packed >> (index * width + _SOURCE_BITS)
+        at = first + index * width + _SOURCE_BITS
+        entry = int.from_bytes(data[at >> 3 : (at + width + 7) >> 3], "little") >> (at & 7)
         native += entry & ((1 << native_bits) - 1)
         bounds.append(ILBound(native, _il_offset(entry >> native_bits & ((1 << il_bits) - 1))))
     return tuple(bounds)

@@ -95,6 +95,6 @@ class DebugInfos:
 def _reader(memory: Memory, address: int) -> ReadBytes:
     def read(offset: int, size: int) -> bytes:
         place = address + offset
-        return memory.bytes(place, max(1, min(size, memory.image.readable_bytes(place, size))))
+        return memory.bytes(place, max(1, min(size, memory.readable_bytes(place, size))))
 
     return read

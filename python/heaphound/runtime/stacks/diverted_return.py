@@ -19,7 +19,7 @@ class DivertedReturn:
     """The return that one thread is to be caught at."""
 
     def __init__(self, memory: Memory, thread: int) -> None:
-        self._words = memory.words(thread, memory.image.readable_bytes(thread, THREAD_BYTES) // _WORD)
+        self._words = memory.words(thread, memory.readable_bytes(thread, THREAD_BYTES) // _WORD)
 
     def undone(self, caller: RegisterContext) -> RegisterContext | None:
         """The caller's registers with the address that was overwritten; None where it was not this return."""

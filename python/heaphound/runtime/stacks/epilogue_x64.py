@@ -15,7 +15,7 @@ _MAXIMUM_BYTES = 64  # add rsp (7), at most eight pops of two bytes, vzeroupper 
 def unwind_epilogue(memory: Memory, context: RegisterContext, frame_register: str | None) -> RegisterContext | None:
     """The caller's registers if the instruction pointer stands in an epilogue, else None. Raises Unreadable for the stack alone."""
     try:
-        code = memory.bytes(context.ip, min(_MAXIMUM_BYTES, memory.image.readable_bytes(context.ip, _MAXIMUM_BYTES)))
+        code = memory.bytes(context.ip, min(_MAXIMUM_BYTES, memory.readable_bytes(context.ip, _MAXIMUM_BYTES)))
     except Unreadable:
         return None
     position, sp = _stack_release(code, context, frame_register)

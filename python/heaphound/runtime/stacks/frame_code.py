@@ -59,12 +59,15 @@ class FrameCodes:
         if not 0 < count <= LIMITS.code_fragments:
             raise LimitExceeded(f"the method at {found.start:#x} claims {count} code fragments")
         first = header + layout.offset("RealCodeHeader", "UnwindInfos")
-        entry, size = first, layout.size("RuntimeFunction")
-        for following in range(first + size, first + size * count, size):
-            if self._begin(section, following) > found.address:
-                break
-            entry = following
-        piece = self._piece(section, entry)
+        size = layout.size("RuntimeFunction")
+        low, high = 0, count  # the main body comes first, the others ascend from there
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._begin(section, first + size * middle) > found.address:
+                high = middle
+            else:
+                low = middle
+        piece = self._piece(section, first + size * low)
         return FrameCode(
             kind="jit",
             start=found.start,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from heaphound.dump.native_frames import NativeFrame, NativeRun
 from heaphound.dump.native_registers import IP_SP_FP
+from heaphound.limits import LIMITS
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame
 from heaphound.runtime.stacks.registers import RegisterContext
 from heaphound.runtime.stacks.walk import StackWalker
@@ -33,7 +34,8 @@ class FurtherFrames:
         None where they do not lead there. A frame that was guessed leads nowhere else than to `following` itself.
         """
         found: list[MixedFrame] = list(run.frames)
-        while run.arrived is not None:
+        signals = 0
+        while run.arrived is not None and signals <= LIMITS.nested_signals:
             if following is not None and self._is_there(run.arrived, following):
                 return found
             managed = list(self._walker.follow(RegisterContext(self._machine, run.arrived), run.active))
@@ -50,7 +52,8 @@ class FurtherFrames:
             if run.arrived is not None and not run.frames:
                 return None  # what follows is managed code that could not be undone
             found += run.frames
-        return found if following is None else None
+            signals += run.switched > 0  # only behind a signal the stack pointer may be anywhere, and lead here again
+        return found if following is None and run.arrived is None else None
 
     def _is_there(self, arrived: Mapping[str, int], frame: ManagedFrame) -> bool:
         """Whether registers stand in a managed frame: at the same stack pointer, in the same piece of code.

@@ -18,13 +18,18 @@ _DISPATCHER = "System.Runtime.EH"
 
 
 def mark_handlers(frames: Iterable[Frame | StackEnd], clauses: ExceptionClauses) -> Iterator[Frame | StackEnd]:
-    """The same frames with `filter_funclet`, `parent_of_funclet` and `dead` set."""
+    """The same frames with `filter_funclet`, `parent_of_funclet` and `dead` set.
+
+    Where the frames end and the method of a handler was not among them, a StackEnd says from where on that is so: what was called dead may
+    not be.
+    """
     funclet: ManagedFrame | None = None
     dispatching = False
     for frame in frames:
         if isinstance(frame, StackEnd):
-            yield frame
-        elif isinstance(frame, ManagedFrame):
+            yield frame if funclet is None else replace(frame, sp=funclet.sp)
+            return
+        if isinstance(frame, ManagedFrame):
             if funclet is not None and _is_parent(frame, funclet):
                 funclet = None
                 yield replace(frame, parent_of_funclet=True)
@@ -40,6 +45,8 @@ def mark_handlers(frames: Iterable[Frame | StackEnd], clauses: ExceptionClauses)
                 yield frame
         else:
             yield _explicit(frame, funclet is not None, dispatching)
+    if funclet is not None:
+        yield StackEnd(funclet.sp, f"the handler at {funclet.ip:#x} runs on no frame of its method")
 
 
 def _explicit(frame: ExplicitFrame, skipping: bool, dispatching: bool) -> ExplicitFrame:

@@ -13,6 +13,7 @@ from heaphound.dump.guessed_caller import CallerGuess
 from heaphound.dump.native_frames import NativeFrame, NativeFrames, NativeRun
 from heaphound.dump.native_registers import IP_SP_FP
 from heaphound.errors import LayoutError, Malformed, Unreadable
+from heaphound.limits import LIMITS
 from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.further_frames import FurtherFrames, MixedFrame, up_to_diverted_return
 from heaphound.runtime.stacks.walk import StackWalker
@@ -30,6 +31,7 @@ class MixedWalker:
         self._registers = {thread.os_id: thread.registers for thread in core.threads}
         self._ip, self._sp, _ = IP_SP_FP[core.machine]
         self._further = FurtherFrames(walker, self._run)
+        self._left = LIMITS.native_run_frames
 
     def walk(self, thread: Thread) -> Iterator[MixedFrame | StackEnd]:
         """A managed thread's frames, innermost first, and a StackEnd where the rest cannot be walked. Raises nothing of the dump's."""
@@ -37,6 +39,7 @@ class MixedWalker:
         if registers is None:
             yield from self._walker.walk(thread)
             return
+        self._left = LIMITS.native_run_frames
         run = self._run(registers, active=True)
         between: list[ExplicitFrame] = []
         for item in self._walker.walk(thread):
@@ -63,11 +66,14 @@ class MixedWalker:
         if registers is None:
             yield StackEnd(0, f"the dump has no registers of thread {os_id}")
             return
+        self._left = LIMITS.native_run_frames
         run = self._run(registers, active=True)
         yield from self._held_against(run, None).frames
 
     def _run(self, values: Mapping[str, int], active: bool) -> NativeRun:
-        return self._native.run(values, active, self._is_managed)
+        run = self._native.run(values, active, self._is_managed, max(1, self._left))
+        self._left -= len(run.frames)  # of the whole thread: between wild Frames the same native frames could be met again and again
+        return run
 
     def _is_managed(self, address: int) -> bool:
         codes = self._walker.codes

@@ -1,5 +1,6 @@
 """IL maps in both forms, with what may stand before them, and random bytes."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from struct import pack
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heaphound.errors import LimitExceeded, Malformed, Unreadable
+from heaphound.limits import LIMITS
 from heaphound.runtime.stacks.debug_info import EPILOG, NO_MAPPING, PROLOG, BoundsKind, ILBound, ILMap, Patchpoints, ReadBytes, read_il_map
 
 PATCHPOINTS = Patchpoints(32, 8)
@@ -126,3 +128,20 @@ def test_what_was_written_is_read(steps: list[tuple[int, int]]) -> None:
         header = nibbles(len(body), 0) if kind == "nibbles" else nibbles(0, len(body), 0, 0)
         found = read_il_map(reader(header + body), "packed" if kind == "packed" else "nibbles", None)
         assert [(bound.native_offset, bound.il_offset) for bound in found.bounds] == bounds
+
+
+def test_a_large_map_is_read_in_one_pass() -> None:
+    """Twice the largest map known, and one that claims more entries than any."""
+    begin = time.process_time()
+    found = read_il_map(reader(packed_map(LIMITS.il_bounds)), "packed", None).bounds
+    assert time.process_time() - begin < 20  # minutes where each entry shifts the whole map
+    assert len(found) == LIMITS.il_bounds
+    assert found[-1] == ILBound(LIMITS.il_bounds, 0)
+    with pytest.raises(LimitExceeded, match="entries"):
+        read_il_map(reader(packed_map(LIMITS.il_bounds + 1)), "packed", None)
+
+
+def packed_map(count: int) -> bytes:
+    """Entries of a byte each: the code one byte further on, IL offset 0."""
+    data = nibbles(count, 0, 4) + bytes([0b00011100]) * count
+    return nibbles(len(data), 0) + data

@@ -1,6 +1,7 @@
 """Native frames between those of the managed walk: their order, and what is said where both disagree."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 
 from heaphound.dump.core import Core
 from heaphound.dump.native_frames import NativeFrame
+from heaphound.limits import LIMITS
+from heaphound.runtime.stacks import mixed_walk
 from heaphound.runtime.stacks.frame import ExplicitFrame, FrameCode, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.mixed_walk import MixedWalker
 from heaphound.runtime.stacks.registers import RegisterContext
 from tests.unit.dump.framed_library import BASE, CODE, STACK, UNDEFINED, NativeProcess, library
 
-NATIVE, MANAGED = BASE + CODE, 0x7F1100000000
+NATIVE, MANAGED, SIGRETURN_AT = BASE + CODE, 0x7F1100000000, 0x7F2200000000
 METHOD = FrameCode("jit", MANAGED, MANAGED, MANAGED + 0x100, MANAGED, 0, 0, None, None)
 
 
@@ -163,3 +166,23 @@ def test_threads_that_the_runtime_does_not_know(process: NativeProcess) -> None:
     assert told(list(MixedWalker(walker).walk_native(7))) == ["native 0x0", "native 0x8"]
     (end,) = MixedWalker(walker).walk_native(8)
     assert isinstance(end, StackEnd)
+
+
+def test_managed_code_and_signals_that_lead_into_each_other(process: NativeProcess) -> None:
+    """Behind managed code a signal's frame, which says that the signal was delivered in that same managed code, further in."""
+    interrupted = [0] * 5 + [0] * 15 + [STACK + 8, MANAGED + 8]  # uc_mcontext of struct ucontext, which ends with rsp and rip
+    code = {SIGRETURN_AT: b"\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"}
+    core = process.core(library(b""), MANAGED + 8, 0, SIGRETURN_AT, *interrupted, code=code)
+    found = walk(core, frame_bytes=16)
+    assert told(found) == ["native 0x0"]
+    assert "no Frame of the runtime leads" in problems(found)[0]
+
+
+def test_native_frames_of_a_thread_are_bounded(process: NativeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wild Frames can lead to the same native frames again and again."""
+    monkeypatch.setattr(mixed_walk, "LIMITS", replace(LIMITS, native_run_frames=25))
+    core = process.core(library(b""), *[NATIVE + 1] * 20)
+    again = [managed(MANAGED + 4, STACK + 8, context(NATIVE + 2, STACK + 8))] * 100
+    found = walk(core, *again)
+    assert len([item for item in found if isinstance(item, NativeFrame)]) <= 25 + len(again) + 1
+    assert any("native frames" in problem for problem in problems(found))

@@ -227,3 +227,27 @@ def test_threads_without_registers() -> None:
     (end,) = ToyStack().walk(None, os_id=8)
     assert isinstance(end, StackEnd)
     assert "no registers of thread 8" in end.reason
+
+
+def test_a_handler_without_its_method_ends_the_stack() -> None:
+    """Else every frame behind it would count as dead, and what these hold as garbage."""
+    toy = ToyStack()
+    toy.registers |= {"rip": toy.code("Main", 0, funclet=128), "rbp": 0x1234}
+    toy.code("Main", 0)
+    toy.managed(toy.managed(STACK, toy.code("Main", 0), rbp=7), NATIVE)
+    inner, outer, end = toy.walk(None)
+    assert (inner.dead, outer.dead) == (False, True)
+    assert isinstance(end, StackEnd)
+    assert (end.sp, "on no frame of its method" in end.reason) == (STACK, True)
+
+
+def test_what_lies_behind_a_handler_is_not_known_where_its_method_was_not_reached() -> None:
+    toy = ToyStack()
+    toy.registers |= {"rip": toy.code("Main", 0, funclet=128), "rbp": 0x1234}
+    toy.code("Main", 0)
+    toy.managed(STACK, toy.code("Throw", 1), rbp=7)
+    toy.managed(STACK + 32, toy.code("Throw", 1))
+    toy.image.words(STACK + 32 + 24, 0)
+    end = toy.walk(STACK + 40)[-1]
+    assert isinstance(end, StackEnd)
+    assert end.sp == STACK
