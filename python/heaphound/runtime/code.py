@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from heaphound.dump.elf_modules import elf_modules
@@ -11,6 +11,7 @@ from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.code_ranges import CodeRanges, CodeSection, code_ranges, find_code_section
 from heaphound.runtime.internal_calls import internal_call
+from heaphound.runtime.jit_code import jit_code_end
 from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.modules import Module
 from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
@@ -194,7 +195,20 @@ class CodeLocator:
         if header <= self._layout.constant("StubCodeBlockLast"):  # a block of stubs: the number says of which kind
             return None
         method_desc = self._memory.pointer(header + self._layout.offset("RealCodeHeader", "MethodDesc"))
-        return self._of_method_desc(address, "jit", start, method_desc)
+        found = self._of_method_desc(address, "jit", start, method_desc)
+        return found if address == start else self._within(section, found, header)
+
+    def _within(self, section: CodeSection, found: CodeLocation, header: int) -> CodeLocation:
+        """The same, or what is wrong where the method that the map names does not reach so far, or that cannot be read."""
+        try:
+            end = jit_code_end(self._memory, self._layout, section.start, header)
+        except (Unreadable, Malformed, LayoutError) as error:
+            return replace(found, problem=found.problem or f"how far the method reaches cannot be read: {error}")
+        if found.address < end:
+            return found
+        name = "a method" if found.method is None else found.method.full_name
+        problem = f"{found.address:#x} is {found.address - end} bytes behind the end of {name}, the last method before it in its code heap"
+        return replace(found, method=None, problem=problem)
 
     def _of_method_desc(self, address: int, kind: CodeKind, start: int, method_desc: int) -> CodeLocation:
         try:

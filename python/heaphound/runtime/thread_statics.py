@@ -95,7 +95,11 @@ class ThreadLocalObjects:
         return StaticBases(found[0], found[1])
 
     def _block(self, data: int, index: int) -> int | None:
-        """What field offsets count from, for a TLS index; None where the thread has not made it."""
+        """What field offsets count from, for a TLS index; None where the thread has not made it.
+
+        A direct block is in every thread's ThreadLocalData, so that threads that never used it have zeros there. Whether a type without
+        references gets one is a matter of time: while room is left, once its class constructor has run (GetTLSIndexForThreadStatic).
+        """
         kind, offset = index >> 24, index & _OFFSET_MASK
         if kind == _DIRECT:
             return data + offset

@@ -13,7 +13,7 @@ from tests.unit.runtime.test_methods import method_desc
 from tests.unit.runtime.written_memory import WrittenImage, written_memory
 
 GLOBAL, HEAP, MAP, HEADER, STUB, OTHER, NATIVE = 0x1000, 0x7F2200000000, 0x88000, 0x99000, 0x7F3300000000, 0x7F4400000000, 0x7F5500000000
-CODE = HEAP + 0x120
+CODE, END = HEAP + 0x120, HEAP + 0x2F9
 PURR = "Zoo.Cat.Purr(System.Int32)"
 DELEGATE, TARGET, FIRST = 0xA000, 0xA100, 0xA200
 
@@ -32,6 +32,7 @@ def locator() -> tuple[WrittenImage, CodeLocator, int]:
     image.words(HEAP + 0x300 - 8, 3)  # a block of stubs: the header is a small number
     image.write(HEADER, bytes(64))
     image.words(HEADER + layout.offset("RealCodeHeader", "MethodDesc"), address)
+    image.write(HEADER + layout.offset("RealCodeHeader", "NumUnwindInfos"), pack("<7I", 2, 0x120, 0x200, 0, 0x200, END - HEAP, 0))
     image.write(STUB, b"\x48\xb8" + pack("<Q", CODE) + b"\xff\xe0" + bytes(64))
     image.write(OTHER, bytes.fromhex("488bc44989fb4d8b5320") + bytes(64))
     image.write(HEAP + 0x308, b"\x49\xba" + pack("<Q", address) + b"\x40\xe9" + bytes(4))
@@ -47,6 +48,26 @@ def test_code_of_the_jit(offset: int, kind: str) -> None:
     assert found is not None
     assert found.method is not None
     assert (found.kind, found.start, found.method.full_name, found.method.method_desc) == (kind, CODE, PURR, address)
+
+
+def test_code_behind_the_end_of_the_last_method_before_it() -> None:
+    """The nibble map names starts alone: between END and the block of stubs it still names the method at CODE."""
+    _, code, _ = locator()
+    found = code.locate(END + 4)
+    assert found is not None
+    assert (found.kind, found.method, code.resolve(END), code.resolve(END - 1)) == ("jit", None, None, code.resolve(CODE))
+    assert found.problem is not None
+    assert f"4 bytes behind the end of {PURR}" in found.problem
+
+
+def test_code_of_a_method_whose_end_cannot_be_read() -> None:
+    image, code, _ = locator()
+    image.write(HEADER + 32, pack("<I", 0))
+    found = code.locate(CODE + 4)
+    assert found is not None
+    assert found.method is not None
+    assert (found.method.full_name, code.resolve(CODE + 4), code.resolve(CODE)) == (PURR, None, found.method)
+    assert "claims 0 code fragments" in str(found.problem)
 
 
 def test_a_precode_in_a_block_of_stubs() -> None:

@@ -68,6 +68,9 @@ class FrameCodes:
             else:
                 low = middle
         piece = self._piece(section, first + size * low)
+        if found.address >= piece.end:
+            behind = f"{found.address:#x} is {found.address - piece.end} bytes behind a part of the method before it"
+            raise Malformed(found.problem or behind)
         return FrameCode(
             kind="jit",
             start=found.start,
