@@ -32,12 +32,13 @@ class Process:
     recipe: Recipe
     process_id: int
     facts: dict[str, Any]
+    app: str
 
     def dump(self, path: Path, mode: str = "full") -> None:
         """createdump's core. Raises LabError."""
         createdump = runtime_root(self.recipe.runtime) / "shared" / FRAMEWORK / product_version(self.recipe.runtime) / "createdump"
         command = f"{createdump} --{mode} -f /tmp/core {self.process_id}"
-        self.machine.run(f"{command} > /tmp/dumped 2>&1 || {{ cat /tmp/dumped; tail -c 800 /tmp/errors; exit 1; }}", SECONDS_TO_DUMP)
+        self.machine.run(f"{command} > /tmp/dumped 2>&1 || {{ cat /tmp/dumped; tail -c 800 {self.app}.errors; exit 1; }}", SECONDS_TO_DUMP)
         self.machine.take("/tmp/core", path)
         self.machine.run("rm -f /tmp/core")
 
@@ -58,9 +59,38 @@ class Process:
         self.machine.run("rm -f /tmp/core")
 
 
-@contextmanager
-def started(machine: Machine, recipe: Recipe, app: str = "/tmp/app") -> Iterator[Process]:
-    """Run a program in the folder `app` until it says that it is ready; it is killed at the end. Raises LabError."""
+@dataclass(frozen=True)
+class Starting:
+    """A program that was started in a folder of the machine, and need not be ready yet."""
+
+    machine: Machine
+    recipe: Recipe
+    app: str
+    process_id: int
+
+    def ready(self) -> Process:
+        """The process, once it says that it is ready. Raises LabError."""
+        return Process(self.machine, self.recipe, self.process_id, self._wait(), self.app)
+
+    def end(self) -> None:
+        """Kill it."""
+        is_there = f"[ -e /proc/{self.process_id}/maps ]"
+        self.machine.run(f"kill -9 {self.process_id}; while {is_there}; do sleep 0.2; done; rm -rf /tmp/core; true")
+
+    def _wait(self) -> dict[str, Any]:
+        is_there = f"[ -e /proc/{self.process_id}/maps ]"
+        wait = f"while ! grep -q ^READY {self.app}.said && {is_there}; do sleep 0.3; done"
+        script = f"{wait}; cat {self.app}.said; tail -c 800 {self.app}.errors"
+        said = self.machine.run(script, SECONDS_TO_READY)
+        if not any(line.startswith("READY") for line in said.splitlines()):
+            raise LabError(f"a program in the arm64 machine ended before it was ready: {said[-800:]}")
+        facts = [line for line in said.splitlines() if line.startswith("FACTS ")]
+        found: dict[str, Any] = json.loads(facts[0].removeprefix("FACTS ")) if facts else {}
+        return found
+
+
+def start(machine: Machine, recipe: Recipe, app: str = "/tmp/app") -> Starting:
+    """Start a program in the folder `app`. Raises LabError."""
     files = " ".join(f"/programs/{file.relative_to(PROGRAMS)}" for file in files_of(recipe.assembly))
     configuration = recipe.assembly.with_suffix(".runtimeconfig.json").name
     machine.run(f"rm -rf {app}; mkdir -p {app}; cp {files} {app}; echo '{runtime_configuration(recipe)}' > {app}/{configuration}")
@@ -71,23 +101,18 @@ def started(machine: Machine, recipe: Recipe, app: str = "/tmp/app") -> Iterator
     environment = {"LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **start_environment(recipe)}
     told = " ".join(f"{name}={value}" for name, value in environment.items())
     command = f"env -i {told} {root}/dotnet {app}/{recipe.assembly.name} {arguments}"
-    process_id = int(machine.run(f"cd /; rm -f /tmp/said; ulimit -c unlimited; {command} > /tmp/said 2> /tmp/errors & echo $!"))
+    process_id = machine.run(f"cd /; rm -f {app}.said; ulimit -c unlimited; {command} > {app}.said 2> {app}.errors & echo $!")
+    return Starting(machine, recipe, app, int(process_id))
+
+
+@contextmanager
+def started(machine: Machine, recipe: Recipe, app: str = "/tmp/app") -> Iterator[Process]:
+    """Run a program in the folder `app` until it says that it is ready; it is killed at the end. Raises LabError."""
+    starting = start(machine, recipe, app)
     try:
-        yield Process(machine, recipe, process_id, _wait_until_ready(machine, process_id))
+        yield starting.ready()
     finally:
-        machine.run(f"kill -9 {process_id}; while [ -e /proc/{process_id}/maps ]; do sleep 0.2; done; rm -rf /tmp/core; true")
-
-
-def _wait_until_ready(machine: Machine, process_id: int) -> dict[str, Any]:
-    script = (
-        f"while ! grep -q ^READY /tmp/said && [ -e /proc/{process_id}/maps ]; do sleep 0.3; done; cat /tmp/said; tail -c 800 /tmp/errors"
-    )
-    said = machine.run(script, SECONDS_TO_READY)
-    if not any(line.startswith("READY") for line in said.splitlines()):
-        raise LabError(f"a program in the arm64 machine ended before it was ready: {said[-800:]}")
-    facts = [line for line in said.splitlines() if line.startswith("FACTS ")]
-    found: dict[str, Any] = json.loads(facts[0].removeprefix("FACTS ")) if facts else {}
-    return found
+        starting.end()
 
 
 def write_kinds_in_machine(recipe: Recipe, cores: dict[str, Path], home: Path, coredump_filter: int) -> None:

@@ -77,13 +77,18 @@ def explained_by(session: Session, frames: Iterable[Misplaced], differences: lis
         other = "oracle's" if one.side == "ours" else "ours"
         if not one.slot.startswith("0x"):
             mine, theirs = misplaced.frame.context.values.get(one.slot), misplaced.registers.get(one.slot)
-            if mine != theirs and ((one.os_id, one.sp, other, one.slot) in known or 0 in (mine, theirs)):
+            other_value = theirs if one.side == "ours" else mine
+            if mine != theirs and ((one.os_id, one.sp, other, one.slot) in known or not _is_in_object(session, other_value)):
                 found.add(one)
             continue
         if one.side == "ours" and (one.os_id, one.sp, one.slot) not in counted:
             continue
         elsewhere = int(one.slot, 16) + (misplaced.shift_bytes if other == "ours" else -misplaced.shift_bytes)
         value = session.runtime.memory.optional(session.runtime.memory.pointer, elsewhere)
-        if not value or session.table.index_containing(value) is None or (one.os_id, one.sp, other, hex(elsewhere)) in known:
+        if not _is_in_object(session, value) or (one.os_id, one.sp, other, hex(elsewhere)) in known:
             found.add(one)
     return found
+
+
+def _is_in_object(session: Session, value: int | None) -> bool:
+    return bool(value) and session.table.index_containing(value or 0) is not None

@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.lab.corpus import BUILDS, LINES, SETTINGS
 from tests.lab.dumps import REDIS, Recipe
 from tests.lab.machine_arm64 import Machine, machine
-from tests.lab.machine_dumps_arm64 import Process, files_of_programs, started
+from tests.lab.machine_dumps_arm64 import Process, Starting, files_of_programs, start
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement
 from tests.lab.stack_comparison import compare_stacks
@@ -36,6 +36,7 @@ CORES_A_PROCESS = 2
 ALL_SETTINGS = {"constant collections": {"GCgen0size": "40000"}, **SETTINGS}
 _WORK = 100  # ticks of a processor (1 s) between two cores of a process: one that stands still after a dump is not dumped again
 _TRIES = 10
+SECONDS_IN_SWEEP, SECONDS_ELSEWHERE = (0.3, 1.5), (0.5, 6.0)  # from when a program is ready: those of a sweep do little from then on
 
 
 @dataclass(frozen=True)
@@ -140,16 +141,32 @@ class Comparer:
             results.write(json.dumps({**row, "build": "Release" if recipe.release else "Debug", **found.record()}) + "\n")
 
 
-def dump_all(running: Machine, work: Work, directory: Path, chance: random.Random, comparer: Comparer) -> None:
-    """Start the process of one piece of work and hand its cores over as they are made. Raises LabError."""
-    with started(running, work.recipe) as process:
-        for number in range(work.cores):
-            if number and not _goes_on(process):
-                return
-            time.sleep(chance.uniform(0.5, 6.0))
-            core = directory / f"{work.what.replace(' ', '-')}-{number}.core"
-            process.dump(core)
-            comparer.compare(work, core)
+def dump_in_turn(running: Machine, waiting: list[Work], directory: Path, chance: random.Random, comparer: Comparer) -> None:
+    """Take one piece of work after the other off the list, start its process and hand its cores over as they are made. Raises LabError.
+
+    The next program of a sweep starts beside the one that is dumped.
+    """
+    folders = ["/tmp/app", "/tmp/next"]
+    coming: Starting | None = None
+    while waiting:
+        work = waiting.pop(0)
+        current = coming or start(running, work.recipe, folders[0])
+        folders.reverse()
+        coming = start(running, waiting[0].recipe, folders[0]) if waiting and {work.of, waiting[0].of} == {"sweep"} else None
+        try:
+            _dump(current.ready(), work, directory, chance, comparer)
+        finally:
+            current.end()
+
+
+def _dump(process: Process, work: Work, directory: Path, chance: random.Random, comparer: Comparer) -> None:
+    for number in range(work.cores):
+        if number and not _goes_on(process):
+            return
+        time.sleep(chance.uniform(*(SECONDS_IN_SWEEP if work.of == "sweep" else SECONDS_ELSEWHERE)))
+        core = directory / f"{work.what.replace(' ', '-')}-{number}.core"
+        process.dump(core)
+        comparer.compare(work, core)
 
 
 def _goes_on(process: Process) -> bool:
@@ -189,8 +206,7 @@ def main() -> int:
         while waiting:
             with machine(files_of_programs(runtimes), directory) as running:
                 try:
-                    while waiting:
-                        dump_all(running, waiting.pop(0), directory, chance, comparer)
+                    dump_in_turn(running, waiting, directory, chance, comparer)
                 except LabError as error:  # the machine may be in any state now
                     comparer.failed += 1
                     print(error, flush=True)
