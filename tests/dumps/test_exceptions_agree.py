@@ -2,6 +2,7 @@
 
 import pytest
 
+from heaphound.runtime.stacks.frame import ManagedFrame
 from tests.dumps.conftest import Opened
 from tests.dumps.test_stacks_agree import LIVE, STACK_CASES
 from tests.lab.cases import ZOO_CASES
@@ -58,15 +59,22 @@ def test_handlers_and_what_is_dead_behind_them(opened: Opened) -> None:
     stacks = {thread.name: list(opened.dump.session.stacks.walk(thread)) for thread in opened.dump.session.threads if thread.name}
 
     def named(name: str, mark: str) -> list[str]:
-        return [frame.code.method.name for frame in stacks[name] if getattr(frame, mark, False)]
+        return [frame.code.method.name for frame in stacks[name] if isinstance(frame, ManagedFrame) and getattr(frame, mark)]
 
     assert named("catch", "parent_of_funclet") == ["InCatch"]
-    assert named("catch", "dead") == ["Throw"] * 5
+    assert named("catch", "dead") == named("catch", "unwound") == ["Throw"] * 5
     assert named("normal-finally", "parent_of_funclet") == ["InNormalFinally"]
     assert named("normal-finally", "dead") == []
     assert named("filter", "filter_funclet") == ["InFilter"]
-    assert named("filter", "dead") == named("filter", "parent_of_funclet") == []
+    assert named("filter", "dead") == named("filter", "unwound") == named("filter", "parent_of_funclet") == []
     assert named("fault", "interrupted") == ["InFaultCatch"]
+
+
+@BLOCKED
+def test_exceptions_that_are_being_handled(opened: Opened) -> None:
+    found = {row.name: [exception.type for exception in row.nested_exceptions] for row in opened.dump.threads().result.threads}
+    assert (found["catch"], found["nested-catch"]) == (["System.InvalidOperationException"], ["System.InvalidOperationException"] * 2)
+    assert found["fault"] == ["System.NullReferenceException"]
 
 
 @BLOCKED

@@ -19,14 +19,11 @@ class StackDifference:
     """Of a root: the stack pointer of its frame."""
     slot: str = ""
     """Of a root: its address, or the register."""
-    dispatching: bool = False
-    """Whether its thread has an exception in flight or handles one."""
 
     @property
     def category(self) -> str:
         """Differences of one kind."""
-        when = " while an exception is handled" if self.dispatching else ""
-        return f"{self.what}{when} only {self.side}: {re.sub('0x[0-9a-f]+', '', self.place)}"
+        return f"{self.what} only {self.side}: {re.sub('0x[0-9a-f]+', '', self.place)}"
 
 
 @dataclass
@@ -48,9 +45,11 @@ class Agreement:
     untold_roots: int = 0
     """Roots of ours in registers that the oracle cannot tell (`tests/lab/helper_states.py`)."""
     untold_arguments: int = 0
-    """Roots of ours in arguments that the oracle cannot tell (`tests/lab/untold_arguments.py`)."""
+    """Roots of ours in arguments and returned structs that the oracle cannot tell (`tests/lab/untold_arguments.py`)."""
     misplaced_roots: int = 0
     """Roots of either side that differ because the oracle read a frame by native code's registers (`tests/lab/misplaced_roots.py`)."""
+    unwound_frames: int = 0
+    """Frames that an exception in flight has unwound: neither side has roots in them."""
     unwound_helpers: int = 0
     """HelperMethodFrames that the runtime had unwound itself before the dump."""
     agreed_helpers: int = 0
@@ -72,6 +71,7 @@ class Agreement:
         self.untold_roots += other.untold_roots
         self.untold_arguments += other.untold_arguments
         self.misplaced_roots += other.misplaced_roots
+        self.unwound_frames += other.unwound_frames
         self.unwound_helpers += other.unwound_helpers
         self.agreed_helpers += other.agreed_helpers
         self.left_out += other.left_out
@@ -89,6 +89,7 @@ class Agreement:
             "untold_roots": self.untold_roots,
             "untold_arguments": self.untold_arguments,
             "misplaced_roots": self.misplaced_roots,
+            "unwound_frames": self.unwound_frames,
             "unwound_helpers": self.unwound_helpers,
             "agreed_helpers": self.agreed_helpers,
             "scanned_frames": dict(self.conservative),

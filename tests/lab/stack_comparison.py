@@ -16,11 +16,10 @@ from tests.lab.misplaced_roots import explained_by, misplaced_frames
 from tests.lab.oracle import Row, run_oracle
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement, StackDifference
-from tests.lab.untold_arguments import frames_with_structs
+from tests.lab.untold_arguments import frames_with_structs, second_registers
 
 Key = tuple[Any, ...]
 NOT_SET_UP = "root at an instruction without GC information"
-DIVERTED = "root of a HijackFrame"
 TO_BE_DIVERTED = "frame of a thread whose return is to be diverted"
 
 
@@ -33,7 +32,6 @@ def compare_stacks(core: Path) -> Agreement:
     except LabError as error:
         found.left_out.append(f"the whole core: {str(error).splitlines()[0]}")
         return found
-    throwing = {row["os_id"] for row in theirs.values() if row["exception"]}
     ended = _ended_threads(session, found)
     _compare_frames(session, theirs, found, ended)
     if session.table.gaps:
@@ -55,7 +53,7 @@ def compare_stacks(core: Path) -> Agreement:
         found.untold_roots += explained["untold register"]
         found.untold_arguments += explained["untold argument"]
         found.misplaced_roots += explained["misplaced"]
-        found.differences.extend(replace(difference, dispatching=difference.os_id in throwing) for difference in left)
+        found.differences.extend(left)
     return found
 
 
@@ -69,6 +67,7 @@ class _Sorter:
         self._untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
         self._misplaced = misplaced_frames(session)
         self._with_structs = frames_with_structs(session)
+        self._second_registers = second_registers(session)
 
     def sort(self, differences: list[StackDifference]) -> tuple[Counter[str], list[StackDifference]]:
         """How many are understood, by why, and the others."""
@@ -84,8 +83,8 @@ class _Sorter:
                 counts["untold argument"] += 1
             elif one in misplaced:
                 counts["misplaced"] += 1
-            elif one.side == "ours" and one.place.startswith("HijackFrame"):
-                left.append(replace(one, what=DIVERTED))
+            elif one.side == "ours" and (one.os_id, one.slot) in self._second_registers:
+                counts["untold argument"] += 1
             else:
                 stopped = one.side == "oracle's" and (one.os_id, one.sp) in self._stopped
                 left.append(replace(one, what=NOT_SET_UP) if stopped else one)
@@ -143,6 +142,7 @@ def _compare_frames(session: Session, theirs: dict[int, Row], found: Agreement, 
         ours: dict[Key, str] = {}
         for frame in session.stacks.walk(thread):
             _count(found, frame, first=not ours)
+            found.unwound_frames += not isinstance(frame, StackEnd) and frame.unwound
             if isinstance(frame, StackEnd):
                 found.differences.append(StackDifference(thread.os_id or 0, "end of the walk", "ours", hex(frame.sp), frame.reason))
             elif isinstance(frame, ManagedFrame):

@@ -91,6 +91,10 @@ def _line(head: list[str], rows: list[Row]) -> str:
 def rest(rows: list[Row]) -> Iterator[str]:
     """Sums that are no column, then each kind of difference, reason to scan a frame, and thing left out, with its number."""
     helpers, agreed = (sum(row[name] for row in rows) for name in ("unwound_helpers", "agreed_helpers"))
+    unwound = sum(row.get("unwound_frames", 0) for row in rows)
+    if unwound:
+        yield f"Frames that an exception in flight had unwound, without roots on either side: {unwound}."
+        yield ""
     yield f"HelperMethodFrames that the runtime had unwound itself: {helpers}; unwound again by `.eh_frame`, same registers: {agreed}."
     differences: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

@@ -1,8 +1,12 @@
-"""Arguments of calls under way that the oracle leaves out: a struct with references that is passed by value, and what follows it.
+"""Values of calls under way that the oracle leaves out: a struct with references that is passed by value, and what follows it; and the
+second register of a struct that was returned.
 
 The runtime takes such a struct apart by the series of its class (ReportPointersFromValueTypeArg of src/coreclr/vm/siginfo.cpp), which lie
 before the MethodTable, where the data access library has copied the MethodTable alone. On x64 only structs on the stack are taken apart
 so, on arm64 those in registers too.
+
+Of a return that was diverted the runtime reports each register by the ReturnKind of the method's GcInfo (HijackFrame::GcScanRoots of
+src/coreclr/vm/frames.cpp, up to v9.0), the library the first alone.
 """
 
 from heaphound.errors import HeaphoundError
@@ -19,6 +23,18 @@ def frames_with_structs(session: Session) -> set[tuple[int, str]]:
         for thread in session.threads
         for frame in session.stacks.walk(thread)
         if isinstance(frame, ExplicitFrame) and frame.transition_block and frame.method_desc and takes_struct(session, frame.method_desc)
+    }
+
+
+def second_registers(session: Session) -> set[tuple[int, str]]:
+    """Thread and slot of the second register of each diverted return."""
+    memory, layout = session.runtime.memory, session.runtime.layout
+    return {
+        (thread.os_id or 0, hex(memory.pointer(frame.frame_address + arguments) + layout.offset("HijackArgs", "ReturnValue") + 8))
+        for arguments in [layout.offset("HijackFrame", "HijackArgsPtr")]
+        for thread in session.threads
+        for frame in session.stacks.walk(thread)
+        if isinstance(frame, ExplicitFrame) and frame.frame_type == "HijackFrame"
     }
 
 

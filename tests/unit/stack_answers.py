@@ -25,6 +25,7 @@ SLEEPING = ThreadRow(
         FrameRow("managed", Address(0x7F5706A88231), Address(0x7FFCD06F4C60), SLEEP, "System.Private.CoreLib", 12),
         FrameRow("funclet", Address(0x7F57076433B4), Address(0x7FFCD06F4C70), MAIN, "Shop.Orders", 1780, "/src/Program.cs", 92),
         FrameRow("managed", Address(0x7F57076433C8), Address(0x7FFCD06F4CA0), None, problem="no MethodDesc"),
+        FrameRow("managed", Address(0x7F57076433D8), Address(0x7FFCD06F4CD0), MAIN, "Shop.Orders", unwound=True),
     ),
     address=Address(0x5648078B72A0),
     gc_mode="Preemptive",

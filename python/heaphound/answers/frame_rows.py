@@ -69,6 +69,7 @@ class FrameRows:
         if isinstance(frame, NativeFrame):
             return self._native(frame)
         row = self._explicit(frame) if isinstance(frame, ExplicitFrame) else self._managed(frame)
+        row = replace(row, unwound=frame.unwound)
         if self._variables is None:
             return row
         arguments, own, references, problem = self._variables.rows(frame)

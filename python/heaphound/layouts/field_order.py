@@ -17,6 +17,23 @@ def _of(type_name: str, *fields: str | int) -> Row:
     return tuple(f"{type_name}.{field}" if isinstance(field, str) and "." not in field else field for field in fields)
 
 
+# exceptionhandling.h: ExceptionTracker up to 8.0, and the base class of ExInfo (exinfo.h) since 9.0; exstatecommon.h
+_EXCEPTION_TRACKER: Final = (
+    *_of("ExceptionInfo", START, 8, "PreviousNestedInfo", 8, "StackLowBound", "StackHighBound", 16, 8, "ThrownObject", 24, 48),
+    *_of("ExceptionInfo", 32, 8, 8, "CallerOfActualHandlerFrame", "ExceptionFlags", 4, "LimitFrame", 48, 24, "ClauseType"),
+    *_of("ExceptionInfo", "ManagedCodeEntered", 16, "EnclosingClauseCallerSP", 8, 8, "CurrentEstablisherFrame"),
+    *_of("ExceptionInfo", "LastUnwoundEstablisherFrame", "InitialExplicitFrame", 8, "CollapsedEnclosingClauseCallerSP"),
+)
+_EX_INFO: Final = _of(
+    "ExceptionInfo", START, "PreviousNestedInfo", "ThrownObject", 16, 32, "ExceptionFlags", 12, 48, "StackLowBound", "StackHighBound"
+)
+
+
+def _ex_info_end(iterator_bytes: int) -> Row:
+    """What follows, with a StackFrameIterator of that size among it."""
+    return _of("ExceptionInfo", 24, 8, 8, 8, iterator_bytes, 8, 8, 8, 8, "CallerOfActualHandlerFrame")
+
+
 FRAMES: Final[tuple[tuple[Row, ...], ...]] = (  # frames.h
     (_of("FramedMethodFrame", "Frame.Next", "TransitionBlockPtr", "MethodDescPtr", "DynamicHelperFrame.DynamicHelperFrameFlags"),),
     (_of("FramedMethodFrame", "Frame.Next", "TransitionBlockPtr", "MethodDescPtr"),),
@@ -181,7 +198,7 @@ OTHERS: Final[tuple[tuple[Row, ...], ...]] = (  # arraylist.h, sbuffer.h, hash.h
     (_of("Bucket", START, "Keys", 8, 8, 8, "Values", 8, 8, 8, END),),
     (_of("DynamicMetadata", START, "Size", "Data"), _of("DynamicMetadata", START, "Size", 4, 4, 4, "Buffer")),
     (_of("EETypeHashTable", "Buckets", "Count"), _of("EETypeHashTable", "Buckets", "BucketCount", "Count")),
-    (_of("ExceptionInfo", START, "PreviousNestedInfo", "ThrownObject"),),
+    (_EXCEPTION_TRACKER, (*_EX_INFO, *_ex_info_end(848)), (*_EX_INFO, *_ex_info_end(328)), _EX_INFO),
     (_of("LoaderHeapBlock", START, "Next", "VirtualAddress", "VirtualSize"),),
     (_of("ModuleLookupMap", START, "Next", "TableData", "Count", 4, "SupportedFlagsMask"),),
     (

@@ -38,7 +38,10 @@ WORDS: Final[Widths] = {
     "EEClass": "FieldDescList MethodDescChunk MethodTable OptionalFields",
     "EETypeHashTable": "Buckets Module VolatileEntryNextEntry VolatileEntryValue",
     "Exception": "_innerException _message _stackTrace",
-    "ExceptionInfo": "PreviousNestedInfo ThrownObject",
+    "ExceptionInfo": (
+        "CallerOfActualHandlerFrame CollapsedEnclosingClauseCallerSP CurrentEstablisherFrame EnclosingClauseCallerSP InitialExplicitFrame "
+        "LastUnwoundEstablisherFrame LimitFrame PreviousNestedInfo StackHighBound StackLowBound ThrownObject"
+    ),
     "ExternalMethodFrame": "GCRefMap Indirection",
     "FaultingExceptionFrame": "TargetContext",
     "FieldDesc": "MethodTableOfEnclosingClass",
@@ -134,6 +137,7 @@ FOUR_BYTES: Final[Widths] = {
     "EEClassOptionalFields": "ModuleDynamicID",
     "EETypeHashTable": "BucketCount Count",
     "Exception": "_HResult",
+    "ExceptionInfo": "ClauseType ExceptionFlags ManagedCodeEntered",
     "FieldDesc": "DWord1 DWord2",
     "FnPtrTypeDesc": "NumArgs",
     "GCFrame": "MaybeInterior NumObjRefs",

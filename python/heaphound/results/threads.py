@@ -67,6 +67,9 @@ class FrameRow:
     """Of a native frame: bytes from the beginning of `symbol`, or of the module where there is none."""
     exact: bool = True
     """False for a native frame that was found by a guess, as the one below has no call frame information."""
+    unwound: bool = False
+    """Whether an exception has unwound it whose handler has not returned: the frame is on the stack still, nothing in it runs again, and
+    it keeps nothing alive."""
     arguments: tuple[VariableRow, ...] | None = None
     """With `this` first. None where they were not asked for, and for Frames of the runtime; so are `locals` and `references`."""
     locals: tuple[VariableRow, ...] | None = None
@@ -125,7 +128,7 @@ class ThreadRow:
     exception: ExceptionRef | None = None
     """The exception that it threw last and has not forgotten."""
     nested_exceptions: tuple[ExceptionRef, ...] = ()
-    """Those that it is handling, innermost first; before 9.0 not known."""
+    """Those that it is handling, innermost first."""
     locks: tuple[Address, ...] = ()
     """Objects whose monitor it holds, as far as sync blocks tell (an uncontended lock may be in the object's header only)."""
     waits: WaitRow | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import Unreadable
+from heaphound.errors import LayoutError, Unreadable
 from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
 from heaphound.runtime.alloc_contexts import thread_allocation_context
@@ -151,7 +151,7 @@ def _name(memory: Memory, layout: Layout, managed: int, problems: list[str]) -> 
 
 
 def _nested(memory: Memory, layout: Layout, thread: int, problems: list[str]) -> list[int]:
-    """Exceptions being handled, innermost first, by the chain of trackers; the layout has it where the runtime describes it (9.0 on)."""
+    """Exceptions being handled, innermost first, by the chain of trackers (src/coreclr/vm/exceptionhandling.h, exinfo.h)."""
     if not layout.has("ExceptionInfo", "ThrownObject"):
         return []
     found: list[int] = []
@@ -169,6 +169,8 @@ def _nested(memory: Memory, layout: Layout, thread: int, problems: list[str]) ->
             tracker = memory.pointer(tracker + layout.offset("ExceptionInfo", "PreviousNestedInfo"))
     except Unreadable:
         return found
+    except LayoutError as error:
+        problems.append(f"the exceptions that it handles are not known: {error}")
     return found
 
 

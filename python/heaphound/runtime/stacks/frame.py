@@ -67,7 +67,9 @@ class ManagedFrame:
     filter_funclet: bool = False
     """Whether it is an exception filter: it runs while the frames behind it are still alive."""
     dead: bool = False
-    """Whether it lies between a running handler and the handler's method: it is unwound in fact and holds no references."""
+    """Whether it holds no references: it lies between a running handler and the handler's method, or is `unwound`."""
+    unwound: bool = False
+    """Whether an exception in flight has unwound it: it lies on the stack still, and nothing in it runs again."""
     exact_method: Method | None = None
     """The method with the generic arguments of this very call, where the code is shared between instantiations and the frame tells."""
 
@@ -117,6 +119,8 @@ class ExplicitFrame:
     problem: str | None = None
     """Why its method, or the registers that it should know, could not be read."""
     dead: bool = False
+    """As of a managed frame."""
+    unwound: bool = False
     """As of a managed frame."""
     threw: bool = False
     """Whether the managed code behind it was left by an exception (FRAME_ATTR_EXCEPTION of src/coreclr/vm/frames.h): it does not go on

@@ -18,6 +18,7 @@ from heaphound.runtime.stacks.debug_infos import DebugInfos
 from heaphound.runtime.stacks.diverted_return import DivertedReturn
 from heaphound.runtime.stacks.exact_methods import ExactMethods
 from heaphound.runtime.stacks.exception_clauses import ExceptionClauses
+from heaphound.runtime.stacks.exceptions_in_flight import read_exceptions
 from heaphound.runtime.stacks.explicit_frames import ExplicitFrames, returns_to_caller
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.frame_code import FrameCodes
@@ -59,7 +60,8 @@ class StackWalker:
             return
         start = RegisterContext(self.runtime.core.machine, registers)
         diverted = DivertedReturn(self.runtime.memory, thread.address) if thread.state_bits & ThreadState.HIJACKED else None
-        for frame in mark_handlers(_Walk(self, start, thread.frame, diverted).run(), self._clauses):
+        exceptions = read_exceptions(self.runtime.memory, self.runtime.layout, self.runtime.core.machine, thread.address)
+        for frame in mark_handlers(_Walk(self, start, thread.frame, diverted).run(), self._clauses, exceptions):
             yield self._named(frame) if isinstance(frame, ManagedFrame) else frame
 
     def follow(self, context: RegisterContext, active: bool) -> Iterator[ManagedFrame]:

@@ -67,12 +67,13 @@ def wait_words(wait: WaitRow) -> str:
 
 def frame_words(frame: FrameRow) -> str:
     """A managed frame by its method, a native one as ``libc.so.6!poll+0x4f``, a Frame of the runtime in brackets."""
+    unwound = " [unwound]" if frame.unwound else ""
     if frame.kind in ("managed", "funclet"):
-        return f"{frame.method or 'code without a name'}{' [handler]' if frame.kind == 'funclet' else ''}"
+        return f"{frame.method or 'code without a name'}{' [handler]' if frame.kind == 'funclet' else ''}{unwound}"
     if frame.kind == "native":
         place = f"+{frame.offset:#x}" if frame.symbol is not None and frame.offset else ""
         return f"{frame.what}{place}{'' if frame.exact else ' [guess]'}"
-    return f"[{frame.kind}{'' if frame.method is None else ': ' + frame.method}]"
+    return f"[{frame.kind}{'' if frame.method is None else ': ' + frame.method}]{unwound}"
 
 
 def _key(frame: FrameRow) -> str:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from heaphound.errors import Malformed
+from heaphound.layouts.field_kinds import width_bytes
 from heaphound.layouts.load import layout_file
 from heaphound.runtime.methods import Method
 from heaphound.runtime.stacks.frame import FrameCode
@@ -50,6 +51,7 @@ class ToyStack:
         self.layout = layout.with_globals({f"{name}VTable": VTABLES + 8 * n for n, name in enumerate(FRAME_CLASSES)}, "layout file")
         self.codes: dict[int, FrameCode] = {}
         self.thread = 0
+        self.throwing = 0
         ip, sp, fp = ("rip", "rsp", "rbp") if machine == "x64" else ("pc", "sp", "fp")
         self.registers: dict[str, int] = {ip: NATIVE, sp: STACK, fp: 0}
 
@@ -74,6 +76,15 @@ class ToyStack:
             self.image.words(at + self.layout.offset("InlinedCallFrame" if name == "InlinedCallFrame" else name, field), value)
         return at
 
+    def exception(self, following: int = 0, **fields: int) -> int:
+        """An exception in flight of the thread, before the others: what says so; `following` is the one thrown before it."""
+        self.throwing, at = STACK + 0x6000, STACK + 0x7000 + (0x200 if following else 0)
+        for name, value in {"PreviousNestedInfo": following, **fields}.items():
+            narrow = width_bytes(self.layout, f"ExceptionInfo.{name}") == 4
+            self.image.write(at + self.layout.offset("ExceptionInfo", name), value.to_bytes(4 if narrow else 8, "little"))
+        self.image.words(self.throwing + self.layout.offset("Thread", "ExceptionTracker"), at)
+        return at
+
     def walk(self, frame: int | None, os_id: int = 7) -> list[Any]:
         """All that the walk of a thread with this innermost Frame yields."""
         core = SimpleNamespace(machine=self.machine, threads=[SimpleNamespace(os_id=7, registers=self.registers)])
@@ -82,7 +93,8 @@ class ToyStack:
         locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=lambda _address: None)
         walker = StackWalker(runtime, locator)
         walker.codes.find = self._find  # type: ignore[method-assign]  # stands in for the code ranges of a process
-        thread: Any = SimpleNamespace(os_id=os_id, frame=frame, address=self.thread, state_bits=ThreadState.HIJACKED if self.thread else 0)
+        state = ThreadState.HIJACKED if self.thread else 0
+        thread: Any = SimpleNamespace(os_id=os_id, frame=frame, address=self.thread or self.throwing, state_bits=state)
         return list(walker.walk(thread))
 
     def _find(self, address: int) -> FrameCode | None:

@@ -1,0 +1,171 @@
+"""Exceptions that a thread has thrown and not finished handling, and which frames each of them has unwound.
+
+Sources: src/coreclr/vm/exceptionhandling.h and .cpp of v3.1 to v10.0 (ExceptionTracker, HasFrameBeenUnwoundByAnyActiveException,
+GetOrCreateTracker), exinfo.h since v9.0 (ExInfo). A range is empty until the second pass begins: it is reset before the flag is set,
+so that it covers only frames that no handler will run in any more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from heaphound.dump.memory import Memory
+from heaphound.errors import LayoutError, Unreadable
+from heaphound.layouts.schema import Layout
+from heaphound.limits import LIMITS
+from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame
+from heaphound.runtime.threads import NO_FRAME
+
+_UNWIND_HAS_STARTED = 4  # Ex_UnwindHasStarted of src/coreclr/vm/exstatecommon.h
+_FILTER_CLAUSE = 1  # COR_PRF_CLAUSE_FILTER
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionInFlight:
+    """One of them. Places are addresses of stacks; 0 for what it has not reached."""
+
+    unwinding: bool
+    """Whether it is in its second pass, which runs finally blocks and unwinds."""
+    low: int
+    """Stack pointer of the innermost frame that it went through in this pass."""
+    high: int
+    """Stack pointer of the outermost one, which it is in: all frames further in are unwound."""
+    handler_caller_sp: int | None
+    """Stack pointer behind the frame that catches it; 0 until that is found, None where the layout does not tell."""
+    passing: "Passing | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What ExceptionTracker keeps besides (up to 8.0), where native code dispatches and handlers may be gone from the stack."""
+
+    filtering: bool
+    """Whether the handler that it called last is a filter."""
+    entered: bool
+    """Whether the handler that it called last has begun."""
+    enclosing_caller_sp: int
+    """Stack pointer behind the frame that the handler called last belongs to."""
+    collapsed_enclosing_caller_sp: int
+    """The same of an exception that this one has overtaken."""
+    current_establisher: int
+    last_unwound_establisher: int
+    frames: frozenset[int]
+    """Frames of the runtime that it has unwound."""
+
+
+class ExceptionsInFlight:
+    """Those of one thread, the last thrown first."""
+
+    def __init__(self, chain: tuple[ExceptionInFlight, ...], caller_sp_ranges: bool) -> None:
+        """`caller_sp_ranges`: whether ranges count by the stack pointer behind a frame (ExceptionTracker of arm64)."""
+        self._chain = chain
+        self._ranges = [one for one in chain if one.unwinding and (one.low, one.high) != ((1 << 64) - 1, 0)]
+        self._by_caller = caller_sp_ranges
+
+    def __bool__(self) -> bool:
+        return bool(self._chain)
+
+    def has_unwound(self, frame: Frame) -> bool:
+        """Whether one of them has unwound a frame: it lies on the stack still, nothing in it runs again, and no collection looks at it."""
+        return any(self._unwound_by(one, frame) for one in self._ranges)
+
+    def _unwound_by(self, one: ExceptionInFlight, frame: Frame) -> bool:
+        if isinstance(frame, ManagedFrame):
+            if frame.caller is None:
+                return False
+            reached = frame.caller.sp
+        else:
+            reached = frame.sp
+        inside = one.low <= reached < one.high if self._by_caller else one.low < reached <= one.high
+        if inside or one.passing is None:
+            return inside
+        if isinstance(frame, ExplicitFrame):
+            return frame.frame_address in one.passing.frames
+        return self._just_left(one, one.passing, frame.sp, reached)
+
+    def _just_left(self, one: ExceptionInFlight, passing: Passing, sp: int, caller_sp: int) -> bool:
+        """Whether the outermost frame of the range is unwound, and the range not yet widened by the next."""
+        left = one.high == passing.last_unwound_establisher
+        if self._by_caller:
+            return caller_sp == one.high and (caller_sp < passing.current_establisher or left)
+        return sp <= one.high < caller_sp and (caller_sp == passing.current_establisher or left)
+
+    def handler_is_gone(self, frame: ManagedFrame) -> bool:
+        """Whether a handler of this frame has begun, and lies on the stack no more: native frames were unwound past it."""
+        begun = False
+        for one in self._chain:
+            passing, caller_sp = one.passing, 0 if frame.caller is None else frame.caller.sp
+            if passing is None or not caller_sp:
+                return False
+            begun = begun or passing.entered
+            places = (passing.enclosing_caller_sp if begun else 0, passing.collapsed_enclosing_caller_sp)
+            if not passing.filtering and caller_sp in places:
+                return True
+            begun = True  # another exception was thrown in it
+        return False
+
+    def is_caught_in(self, frame: ManagedFrame) -> bool:
+        """Whether the exception thrown last is caught in this frame; it may be where the layout does not tell."""
+        if not self._chain or frame.caller is None:
+            return False
+        return self._chain[0].handler_caller_sp in (None, frame.caller.sp)
+
+
+NO_EXCEPTIONS = ExceptionsInFlight((), caller_sp_ranges=False)
+
+
+def read_exceptions(memory: Memory, layout: Layout, machine: str, thread: int) -> ExceptionsInFlight:
+    """Those of the runtime's Thread at an address; none where the dump lacks what tells, so that no frame counts as unwound."""
+    if not layout.has("ExceptionInfo", "StackLowBound"):
+        return NO_EXCEPTIONS
+    tracked = layout.has("ExceptionInfo", "InitialExplicitFrame")
+    try:
+        chain = tuple(_read(memory, layout, address, tracked) for address in _addresses(memory, layout, thread))
+    except (Unreadable, LayoutError):
+        return NO_EXCEPTIONS
+    return ExceptionsInFlight(chain, caller_sp_ranges=tracked and machine == "arm64")
+
+
+def _addresses(memory: Memory, layout: Layout, thread: int) -> Iterator[int]:
+    seen: set[int] = set()
+    address = memory.pointer(thread + layout.offset("Thread", "ExceptionTracker"))
+    while address and address not in seen and len(seen) < LIMITS.nested_exceptions:
+        seen.add(address)
+        yield address
+        address = memory.pointer(address + layout.offset("ExceptionInfo", "PreviousNestedInfo"))
+
+
+def _read(memory: Memory, layout: Layout, address: int, tracked: bool) -> ExceptionInFlight:
+    def word(name: str) -> int:
+        return memory.pointer(address + layout.offset("ExceptionInfo", name))
+
+    def four(name: str) -> int:
+        return memory.u32(address + layout.offset("ExceptionInfo", name))
+
+    passing = None
+    if tracked:
+        passing = Passing(
+            filtering=four("ClauseType") == _FILTER_CLAUSE,
+            entered=four("ManagedCodeEntered") != 0,
+            enclosing_caller_sp=word("EnclosingClauseCallerSP"),
+            collapsed_enclosing_caller_sp=word("CollapsedEnclosingClauseCallerSP"),
+            current_establisher=word("CurrentEstablisherFrame"),
+            last_unwound_establisher=word("LastUnwoundEstablisherFrame"),
+            frames=frozenset(_frames(memory, layout, word("InitialExplicitFrame"), word("LimitFrame"))),
+        )
+    return ExceptionInFlight(
+        unwinding=bool(four("ExceptionFlags") & _UNWIND_HAS_STARTED),
+        low=word("StackLowBound"),
+        high=word("StackHighBound"),
+        handler_caller_sp=word("CallerOfActualHandlerFrame") if layout.has("ExceptionInfo", "CallerOfActualHandlerFrame") else None,
+        passing=passing,
+    )
+
+
+def _frames(memory: Memory, layout: Layout, first: int, limit: int) -> Iterator[int]:
+    """The chain of Frames from the first that it unwound up to the next that it has not."""
+    frame = first
+    for _ in range(LIMITS.stack_frames):
+        if frame in NO_FRAME or frame == limit:
+            return
+        yield frame
+        frame = memory.pointer(frame + layout.offset("Frame", "Next"))
