@@ -1,54 +1,55 @@
-"""One opened dump: wires the layers together, each part read when it is first needed and kept. The only module that knows them all."""
+"""One opened dump: wires the layers together, each part read when it is first needed and kept. The only module that knows them all.
+
+A part's reader is imported with it: to import all of them takes longer than `types` of a small dump.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heaphound._core import Graph, Heap
-from heaphound.diagnose.subject import Subject
 from heaphound.dump.backing import BackingReport, attach_binaries
 from heaphound.dump.core import Core, open_core
 from heaphound.dump.disk_file import FileFinder
-from heaphound.dump.file_contents import with_file_contents
-from heaphound.dump.native_symbols import NativeSymbols
 from heaphound.errors import DumpError, HeaphoundError, Malformed, Unreadable
-from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
 from heaphound.progress import Progress, silent
-from heaphound.runtime.ability import Ability
-from heaphound.runtime.calls import CodeSearch
-from heaphound.runtime.code import CodeLocator
-from heaphound.runtime.code_modules import code_modules
-from heaphound.runtime.delegates import SingleDelegate
-from heaphound.runtime.finalizer import NO_QUEUE, FinalizerQueue, read_finalizer_queue
 from heaphound.runtime.find import find_runtime
-from heaphound.runtime.handles import HandleTable, read_handle_table
 from heaphound.runtime.heap import GCHeap, read_heap
 from heaphound.runtime.heap_walk import heap_layout, walk_heap
 from heaphound.runtime.modules import ModuleList, read_module_list
-from heaphound.runtime.objects import Objects
-from heaphound.runtime.roots import RootTable, root_table
 from heaphound.runtime.runtime import Runtime
-from heaphound.runtime.self_checks import read_abilities
-from heaphound.runtime.stack_roots import StackRoots, read_stack_roots
-from heaphound.runtime.stack_words import read_stack_words
-from heaphound.runtime.stacks.frame_variables import FrameVariables
-from heaphound.runtime.stacks.il_maps import ILMaps
-from heaphound.runtime.stacks.mixed_walk import MixedWalker
-from heaphound.runtime.stacks.walk import StackWalker
-from heaphound.runtime.static_holders import StaticHolders, static_holders
-from heaphound.runtime.statics import Static, StaticList, read_static_list
-from heaphound.runtime.symbols import SymbolStore
-from heaphound.runtime.sync_blocks import SyncBlock, read_sync_blocks
-from heaphound.runtime.threads import Thread, read_threads
 from heaphound.runtime.typesystem import TypeSystem
 
+if TYPE_CHECKING:
+    from heaphound.diagnose.subject import Subject
+    from heaphound.dump.native_symbols import NativeSymbols
+    from heaphound.graph.object_graph import ObjectGraph
+    from heaphound.runtime.ability import Ability
+    from heaphound.runtime.calls import CodeSearch
+    from heaphound.runtime.code import CodeLocator
+    from heaphound.runtime.delegates import SingleDelegate
+    from heaphound.runtime.finalizer import FinalizerQueue
+    from heaphound.runtime.handles import HandleTable
+    from heaphound.runtime.objects import Objects
+    from heaphound.runtime.roots import RootTable
+    from heaphound.runtime.stack_roots import StackRoots
+    from heaphound.runtime.stacks.frame_variables import FrameVariables
+    from heaphound.runtime.stacks.il_maps import ILMaps
+    from heaphound.runtime.stacks.mixed_walk import MixedWalker
+    from heaphound.runtime.stacks.walk import StackWalker
+    from heaphound.runtime.static_holders import StaticHolders
+    from heaphound.runtime.statics import Static, StaticList
+    from heaphound.runtime.symbols import SymbolStore
+    from heaphound.runtime.sync_blocks import SyncBlock
+    from heaphound.runtime.threads import Thread
+
 PartT = TypeVar("PartT")
-NONE = np.zeros(0, np.uint64)
-NO_HANDLES = HandleTable((), NONE, np.zeros(0, np.uint8), NONE, NONE, ())
 
 
 class Session:
@@ -74,9 +75,22 @@ class Session:
         self.core, self.backing = attach_binaries(
             opened, [Path(directory) for directory in binaries], [Path(root) for root in system_roots]
         )
-        self.symbols = SymbolStore(symbols, system_roots=system_roots)
-        files = FileFinder([Path(directory) for directory in binaries], True, [Path(root) for root in system_roots])
-        self.native_symbols = NativeSymbols(files)
+        self._symbols, self._system_roots = symbols, system_roots
+        self._files = FileFinder([Path(directory) for directory in binaries], True, [Path(root) for root in system_roots])
+
+    @cached_property
+    def symbols(self) -> SymbolStore:
+        """Portable PDBs, in the directories that were given and beside the assemblies."""
+        from heaphound.runtime.symbols import SymbolStore
+
+        return SymbolStore(self._symbols, system_roots=self._system_roots)
+
+    @cached_property
+    def native_symbols(self) -> NativeSymbols:
+        """Names of the functions of native images."""
+        from heaphound.dump.native_symbols import NativeSymbols
+
+        return NativeSymbols(self._files)
 
     def _root_source(self, name: str, read: Callable[[], PartT], absent: PartT) -> PartT:
         try:
@@ -105,6 +119,8 @@ class Session:
     @cached_property
     def abilities(self) -> tuple[Ability, ...]:
         """What can be done with this dump, each with the outcome of its self-checks."""
+        from heaphound.runtime.self_checks import read_abilities
+
         return read_abilities(self.runtime)
 
     @cached_property
@@ -130,23 +146,33 @@ class Session:
     @cached_property
     def threads(self) -> list[Thread]:
         """Managed threads."""
+        from heaphound.runtime.threads import read_threads
+
         return read_threads(self.runtime)
 
     def read_handles(self) -> HandleTable:
         """The GC handle table; raises what its reader raises."""
+        from heaphound.runtime.handles import read_handle_table
+
         return read_handle_table(self.runtime)
 
     def read_finalizer_queue(self) -> FinalizerQueue:
         """The finalizer queue; raises what its reader raises."""
+        from heaphound.runtime.finalizer import read_finalizer_queue
+
         return read_finalizer_queue(self.runtime, self.gc_heap)
 
     def read_statics(self) -> StaticList:
         """Statics and what of them could not be read; raises what its reader raises."""
+        from heaphound.runtime.statics import read_static_list
+
         return read_static_list(self.runtime, self.types, threads=self.threads)
 
     @cached_property
     def handles(self) -> HandleTable:
         """The GC handle table."""
+        from heaphound.runtime.handles import NO_HANDLES
+
         table = self._root_source("handles", self.read_handles, NO_HANDLES)
         self._say_gaps("handles", [f"{gap.address:#x}: {gap.reason}" for gap in table.gaps])
         return table
@@ -154,6 +180,8 @@ class Session:
     @cached_property
     def finalizer_queue(self) -> FinalizerQueue:
         """Objects with finalizers, ready ones apart."""
+        from heaphound.runtime.finalizer import NO_QUEUE
+
         queue = self._root_source("finalizer queue", self.read_finalizer_queue, NO_QUEUE)
         self._say_gaps("finalizer queue", [f"heap {gap.heap}: {gap.reason}" for gap in queue.gaps])
         return queue
@@ -161,6 +189,8 @@ class Session:
     @cached_property
     def statics(self) -> tuple[Static, ...]:
         """Static and thread-static fields that hold references."""
+        from heaphound.runtime.statics import StaticList
+
         found = self._root_source("statics", self.read_statics, StaticList((), ()))
         self._say_gaps("statics", [gap.reason for gap in found.gaps])
         return found.statics
@@ -168,31 +198,44 @@ class Session:
     @cached_property
     def static_holders(self) -> StaticHolders:
         """Heap objects in which the runtime keeps statics."""
+        from heaphound.runtime.static_holders import static_holders
+
         return static_holders(self.table, self.statics)
 
     @cached_property
     def code(self) -> CodeLocator:
         """From an address of code to its method."""
+        from heaphound.dump.file_contents import with_file_contents
+        from heaphound.runtime.code import CodeLocator
+
         return CodeLocator(self.runtime, self.types, with_file_contents(self.core, self.backing))
 
     @cached_property
     def stacks(self) -> StackWalker:
         """Walks the stacks of threads."""
+        from heaphound.runtime.stacks.walk import StackWalker
+
         return StackWalker(self.runtime, self.code)
 
     @cached_property
     def mixed_stacks(self) -> MixedWalker:
         """The same with the frames of native code."""
+        from heaphound.runtime.stacks.mixed_walk import MixedWalker
+
         return MixedWalker(self.stacks)
 
     @cached_property
     def il_maps(self) -> ILMaps:
         """IL offsets and source lines of frames."""
+        from heaphound.runtime.stacks.il_maps import ILMaps
+
         return ILMaps(self.stacks.debug_infos, self.types, self.symbols)
 
     @cached_property
     def frame_variables(self) -> FrameVariables:
         """Arguments and locals of frames."""
+        from heaphound.runtime.stacks.frame_variables import FrameVariables
+
         return FrameVariables(self.core.memory, self.code.methods, self.stacks.debug_infos, self.il_maps)
 
     @cached_property
@@ -206,6 +249,8 @@ class Session:
         return self._objects(strings=False)
 
     def _objects(self, strings: bool) -> Objects:
+        from heaphound.runtime.objects import Objects
+
         secondaries = dict(zip(*(column.tolist() for column in self._dependent_handles()), strict=True))
         return Objects(self.runtime, self.types, method_name=self._method_name, dependent=secondaries.get, strings=strings)
 
@@ -226,6 +271,8 @@ class Session:
     @cached_property
     def sync_blocks(self) -> list[SyncBlock]:
         """Sync blocks in use."""
+        from heaphound.runtime.sync_blocks import read_sync_blocks
+
         return read_sync_blocks(self.runtime, self.threads)
 
     def edge(self, source: int, target: int) -> str:
@@ -236,6 +283,8 @@ class Session:
     @cached_property
     def roots(self) -> RootTable:
         """All roots; those of stacks are exact where frames can be decoded."""
+        from heaphound.runtime.roots import root_table
+
         stacks = self.stack_roots
         statics, handles, queue = self.statics, self.handles, self.finalizer_queue
         _ = self._load_context_edges  # adds to what is incomplete
@@ -244,6 +293,9 @@ class Session:
     @cached_property
     def stack_roots(self) -> StackRoots:
         """Roots of the stacks of managed threads; of all threads word by word where the runtime's threads or code cannot be read."""
+        from heaphound.runtime.stack_roots import StackRoots, read_stack_roots
+        from heaphound.runtime.stack_words import read_stack_words
+
         try:
             return read_stack_roots(self.core, self.stacks, self.threads, self.table, self.gc_heap)
         except HeaphoundError as error:
@@ -254,6 +306,8 @@ class Session:
     @cached_property
     def graph(self) -> ObjectGraph:
         """References, roots, dominators; O(references)."""
+        from heaphound.graph.object_graph import NO_OBJECT, ObjectGraph
+
         layout = heap_layout(self.runtime.layout)
         edges = self._dependent_edges()
         graph = Graph.build(self.core.image, layout, self.table, edges, self._load_context_edges, progress=self.progress)
@@ -264,6 +318,8 @@ class Session:
 
     def _dependent_edges(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Object indices of primary and secondary of each dependent handle; a null secondary stays in, as no object."""
+        from heaphound.graph.object_graph import NO_OBJECT
+
         mask = self.handles.of_kind("Dependent")
         sources, targets = self.table.indices_of(self.handles.objects[mask]), self.table.indices_of(self.handles.secondaries[mask])
         known = sources != NO_OBJECT
@@ -291,11 +347,16 @@ class Session:
     @cached_property
     def code_search(self) -> CodeSearch:
         """Search in the IL of all modules that have any, with the PDBs that were found."""
+        from heaphound.runtime.calls import CodeSearch
+        from heaphound.runtime.code_modules import code_modules
+
         return CodeSearch(code_modules(self.module_list.modules, self.symbols))
 
     @cached_property
     def subject(self) -> Subject:
         """What the rules of the diagnosis may ask."""
+        from heaphound.diagnose.subject import Subject
+
         return Subject(
             runtime=self.runtime,
             types=self.types,

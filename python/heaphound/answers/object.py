@@ -10,7 +10,6 @@ from heaphound.results.answer import Answer
 from heaphound.results.object import LockFacts, ObjectResult, Reference, ReferrerRow
 from heaphound.session import Session
 
-DEFAULT_ROWS = 100
 ALL_ROWS = 1 << 31
 
 
@@ -23,7 +22,7 @@ def object_index(session: Session, address: int) -> int:
     return index
 
 
-def object(session: Session, address: int, strings: bool = False, limit: int | None = DEFAULT_ROWS) -> Answer[ObjectResult]:
+def object(session: Session, address: int, strings: bool = False, limit: int | None = 100) -> Answer[ObjectResult]:
     """Header, fields with values, elements or items, delegate targets, referrers, what it keeps alive.
 
     Texts of strings are hidden unless `strings` asks for them.

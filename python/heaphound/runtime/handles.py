@@ -74,6 +74,10 @@ class HandleTable:
         return self.objects[mask], self.secondaries[mask]
 
 
+_NOTHING = np.zeros(0, np.uint64)
+NO_HANDLES = HandleTable((), _NOTHING, np.zeros(0, np.uint8), _NOTHING, _NOTHING, ())
+
+
 def read_handles(runtime: Runtime) -> list[Handle]:
     """Every handle that holds an object, in table order. Raises as `read_handle_table` does."""
     return list(read_handle_table(runtime).rows())
