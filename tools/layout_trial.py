@@ -11,9 +11,10 @@ from heaphound.dump.core import Core
 from heaphound.errors import HeaphoundError
 from heaphound.layouts.load import LayoutFile, layout_file
 from heaphound.runtime.check_subject import CheckSubject
+from heaphound.runtime.checks import Check
 from heaphound.runtime.locate import FoundRuntime, find_coreclr
 from heaphound.runtime.runtime import Runtime, bind_runtime
-from heaphound.runtime.self_checks import CHECKS, Check
+from heaphound.runtime.self_checks import CHECKS
 from heaphound.runtime.settle import settle
 from tools.in_child import Child, ChildEnded
 from tools.layout_numbers import Number, asked_with, recording

@@ -121,7 +121,17 @@ class Session:
         """What can be done with this dump, each with the outcome of its self-checks."""
         from heaphound.runtime.self_checks import read_abilities
 
-        return read_abilities(self.runtime)
+        return read_abilities(self.runtime, lambda: self.module_list)
+
+    @cached_property
+    def heap_abilities(self) -> tuple[Ability, ...]:
+        """Those of `abilities` that a table of objects and types rests on, read alone where no other was asked for before."""
+        from heaphound.runtime.heap_checks import HEAP_CHECKS, read_heap_abilities
+
+        if "abilities" not in self.__dict__:
+            return read_heap_abilities(self.runtime, lambda: self.module_list)
+        about = {check.ability for check in HEAP_CHECKS}
+        return tuple(ability for ability in self.abilities if ability.name in about)
 
     @cached_property
     def gc_heap(self) -> GCHeap:

@@ -44,8 +44,8 @@ def application_name(session: Session) -> str | None:
     return named[0] if named else session.core.process.command
 
 
-def heap_coverage(session: Session, *, roots: bool = False, notes: tuple[str, ...] = ()) -> Coverage:
-    """Coverage of an answer that rests on the walked heap and, with `roots`, on all roots."""
+def heap_coverage(session: Session, *, roots: bool = False, only_types: bool = False, notes: tuple[str, ...] = ()) -> Coverage:
+    """Coverage of an answer that rests on the walked heap and, with `roots`, on all roots; `only_types`: on objects and types alone."""
     table, heap = session.table, session.gc_heap
     gaps = [Gap(Address(start), Address(end), reason) for start, end, reason in table.gaps[:MAXIMUM_GAPS]]
     gaps += [Gap(Address(gap.address), Address(gap.address), gap.reason) for gap in heap.gaps]
@@ -59,5 +59,5 @@ def heap_coverage(session: Session, *, roots: bool = False, notes: tuple[str, ..
         walked_bytes=table.walked_bytes + table.hole_bytes,
         gaps=tuple(gaps),
         incomplete_roots=session.roots.incomplete if roots else (),
-        notes=(*notes, *other_runtimes(session), *lacking(session)),
+        notes=(*notes, *other_runtimes(session), *lacking(session, only_types=only_types)),
     )

@@ -11,7 +11,7 @@ from heaphound.dump.ranges import resident_ranges
 from heaphound.errors import HeaphoundError
 from heaphound.results.answer import Answer, Coverage
 from heaphound.results.info import Ability, AbilityState, Held, InfoResult, RuntimeFacts
-from heaphound.runtime.self_checks import file_in_words
+from heaphound.runtime.checks import file_in_words
 from heaphound.session import Session
 
 PartT = TypeVar("PartT")

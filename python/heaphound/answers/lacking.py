@@ -2,6 +2,7 @@
 
 from heaphound.dump.elf_modules import elf_modules, is_whole
 from heaphound.errors import HeaphoundError
+from heaphound.runtime.ability import Ability
 from heaphound.session import Session
 
 NAMES_SHOWN = 3
@@ -12,11 +13,14 @@ _MINI = (
 )
 
 
-def lacking(session: Session) -> tuple[str, ...]:
-    """One sentence for each thing that keeps answers from being whole; empty for a dump that has all. Reads the list of modules."""
+def lacking(session: Session, *, only_types: bool = False) -> tuple[str, ...]:
+    """One sentence for each thing that keeps answers from being whole; empty for a dump that has all. Reads the list of modules.
+
+    `only_types`: for an answer that rests on the table of objects and their types alone.
+    """
     found = [_MINI] if session.core.writer.mode == "mini" else []
     found += _layout(session)
-    found += _disagreements(session)
+    found += _disagreements(session, session.heap_abilities if only_types else session.abilities)
     found += _modules(session)
     return tuple(found)
 
@@ -33,9 +37,9 @@ def lacking_for_stacks(session: Session) -> tuple[str, ...]:
     )
 
 
-def _disagreements(session: Session) -> list[str]:
-    """A sentence where self-checks find the layout wrong for this dump: then every answer that rests on it may be."""
-    failed = [ability for ability in session.abilities if ability.disagrees]
+def _disagreements(session: Session, abilities: tuple[Ability, ...]) -> list[str]:
+    """A sentence where self-checks find the layout wrong for this dump in what an answer rests on: then the answer may be."""
+    failed = [ability for ability in abilities if ability.disagrees]
     if not failed:
         return []
     names = ", ".join(ability.name for ability in failed)

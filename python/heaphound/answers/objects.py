@@ -50,7 +50,8 @@ def objects(
             zip(table.addresses_of(shown).tolist(), table.types_of(shown).tolist(), table.sizes_of(shown).tolist(), strict=True)
         )
     ]
-    coverage = heap_coverage(session, roots=retained is not None or chosen.live or chosen.dead)
+    roots = retained is not None or chosen.live or chosen.dead
+    coverage = heap_coverage(session, roots=roots, only_types=not roots)
     return Answer(dump_facts(session), coverage, ObjectsResult(tuple(rows), count, size_bytes, count - len(rows)))
 
 

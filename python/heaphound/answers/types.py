@@ -70,7 +70,8 @@ def types(
     }
     rows.sort(key=keys[sort])
     left_out = 0 if limit is None else max(0, len(rows) - limit)
-    coverage = heap_coverage(session, roots=chosen.live or chosen.dead or sort == "retained")
+    roots = chosen.live or chosen.dead or sort == "retained"
+    coverage = heap_coverage(session, roots=roots, only_types=not roots)
     return Answer(dump_facts(session), coverage, TypesResult(tuple(rows[:limit]), total, by, left_out))
 
 

@@ -1,30 +1,34 @@
 """What the commands ask of the library: what `heaphound.open` gives to Python users, named here so that tests can stand in for it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from heaphound.progress import Progress, silent
-from heaphound.results.analyze import AnalyzeResult
-from heaphound.results.answer import Answer
-from heaphound.results.cache import CacheResult
-from heaphound.results.exceptions import ExceptionsResult
-from heaphound.results.handles import HandlesResult
-from heaphound.results.heap import HeapResult
-from heaphound.results.info import InfoResult
-from heaphound.results.locks import LocksResult
-from heaphound.results.memory import MemoryResult
-from heaphound.results.modules import ModulesResult
-from heaphound.results.object import ObjectResult
-from heaphound.results.objects import ObjectsResult
-from heaphound.results.path import PathResult
-from heaphound.results.retained import RetainedResult
-from heaphound.results.roots import RootsResult
-from heaphound.results.stack import StackResult
-from heaphound.results.statics import StaticsResult
-from heaphound.results.tasks import TasksResult
-from heaphound.results.threads import ThreadsResult
-from heaphound.results.types import TypesResult
-from heaphound.results.verify import VerifyResult
+
+if TYPE_CHECKING:
+    from heaphound.results.analyze import AnalyzeResult
+    from heaphound.results.answer import Answer
+    from heaphound.results.cache import CacheResult
+    from heaphound.results.exceptions import ExceptionsResult
+    from heaphound.results.handles import HandlesResult
+    from heaphound.results.heap import HeapResult
+    from heaphound.results.info import InfoResult
+    from heaphound.results.locks import LocksResult
+    from heaphound.results.memory import MemoryResult
+    from heaphound.results.modules import ModulesResult
+    from heaphound.results.object import ObjectResult
+    from heaphound.results.objects import ObjectsResult
+    from heaphound.results.path import PathResult
+    from heaphound.results.retained import RetainedResult
+    from heaphound.results.roots import RootsResult
+    from heaphound.results.stack import StackResult
+    from heaphound.results.statics import StaticsResult
+    from heaphound.results.tasks import TasksResult
+    from heaphound.results.threads import ThreadsResult
+    from heaphound.results.types import TypesResult
+    from heaphound.results.verify import VerifyResult
 
 
 class Dump(Protocol):

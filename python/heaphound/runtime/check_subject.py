@@ -1,34 +1,29 @@
-"""What the self-checks look at: one runtime and what is read from it, each read once."""
+"""What the self-checks look at: one runtime and what is read from it, each read once; its reader is imported with it."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from heaphound._core import Heap
 from heaphound.dump.elf_modules import is_whole
 from heaphound.errors import HeaphoundError, LayoutError, Unreadable
-from heaphound.runtime.code import CodeLocator
-from heaphound.runtime.code_ranges import CodeSection
 from heaphound.runtime.generics import Instantiations, ResolvedType
-from heaphound.runtime.handles import HandleTable, read_handle_table
 from heaphound.runtime.heap import GCHeap, Segment, read_heap
 from heaphound.runtime.heap_walk import heap_layout, unused_stretches
 from heaphound.runtime.modules import ModuleList, read_module_list
-from heaphound.runtime.ready_to_run import ReadyToRunImage
 from heaphound.runtime.runtime import Runtime
-from heaphound.runtime.threads import Thread, read_threads
 from heaphound.runtime.types import Type
 from heaphound.runtime.typesystem import TypeSystem
 
+if TYPE_CHECKING:
+    from heaphound.runtime.handles import HandleTable
+    from heaphound.runtime.threads import Thread
+    from heaphound.runtime.unread_images import PreparedCodeLocator
+
 LARGEST_SAMPLE_BYTES = 64 << 20
 ABSENT = "not in the dump"  # how the sentences of Unreadable end
-
-
-class PreparedCodeLocator(CodeLocator):
-    """Finds ready-to-run methods by what the runtime has prepared alone: all that ever ran. Decoding an image's tables takes a second."""
-
-    def image(self, section: CodeSection) -> ReadyToRunImage | str:  # noqa: ARG002
-        """Not asked for."""
-        return "self-checks leave the tables of images alone"
 
 
 class Unindexed(Instantiations):
@@ -44,10 +39,14 @@ class Unindexed(Instantiations):
 
 
 class CheckSubject:
-    """Parts of the runtime under check. Each property raises what its reader raises."""
+    """Parts of the runtime under check. Each property raises what its reader raises.
 
-    def __init__(self, runtime: Runtime) -> None:
+    `modules` reads the list of modules where somebody else wants it too.
+    """
+
+    def __init__(self, runtime: Runtime, modules: Callable[[], ModuleList] | None = None) -> None:
         self.runtime = runtime
+        self._read_modules = modules or (lambda: read_module_list(runtime))
         self.memory = runtime.memory
         self.layout = runtime.layout
         self.lacking: list[str] = []
@@ -99,17 +98,21 @@ class CheckSubject:
     @cached_property
     def threads(self) -> list[Thread]:
         """The managed threads."""
+        from heaphound.runtime.threads import read_threads
+
         return read_threads(self.runtime)
 
     @cached_property
     def handles(self) -> HandleTable:
         """The handle table."""
+        from heaphound.runtime.handles import read_handle_table
+
         return read_handle_table(self.runtime)
 
     @cached_property
     def modules(self) -> ModuleList:
         """The loaded modules."""
-        return read_module_list(self.runtime)
+        return self._read_modules()
 
     @cached_property
     def types(self) -> TypeSystem:
@@ -121,6 +124,8 @@ class CheckSubject:
     @cached_property
     def code(self) -> PreparedCodeLocator:
         """From addresses of code to methods, of images those that have been prepared."""
+        from heaphound.runtime.unread_images import PreparedCodeLocator
+
         return PreparedCodeLocator(self.runtime, self.types)
 
     @cached_property

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 from heaphound.errors import LayoutError
 from heaphound.runtime.check_subject import CheckSubject, expect
-from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
-from heaphound.runtime.statics import static_storages
 from heaphound.runtime.typedesc import array_method_table
 from heaphound.runtime.types import Type
 
@@ -95,6 +93,8 @@ def _check_fields_of(subject: CheckSubject, owner: Type | None, layout_type: str
 
 def check_known_statics(subject: CheckSubject) -> None:
     """Static fields that every started program has set hold an object of the right type, at least one of them and none another."""
+    from heaphound.runtime.statics import static_storages
+
     check_metadata(subject)
     storage, _ = static_storages(subject.runtime)
     right = 0
@@ -112,6 +112,8 @@ def check_known_statics(subject: CheckSubject) -> None:
 
 def check_current_threads(subject: CheckSubject) -> None:
     """The thread static Thread.t_currentThread of a thread is the object of that thread, for at least one and against none."""
+    from heaphound.runtime.statics import static_storages
+
     check_metadata(subject)
     _, storage = static_storages(subject.runtime)
     thread_type = subject.types.type(subject.runtime.global_value("ThreadMethodTable"))
@@ -132,6 +134,8 @@ def check_current_threads(subject: CheckSubject) -> None:
 
 def check_methods(subject: CheckSubject) -> None:
     """The first methods of each heap of JIT code have names."""
+    from heaphound.runtime.nibble_map import NibbleMap, NibbleMapKind
+
     locator = subject.code
     kind: NibbleMapKind = "constant-time" if subject.layout.contract("NibbleMap") == "constant-time" else "linear"
     found = 0

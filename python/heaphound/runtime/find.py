@@ -4,7 +4,6 @@ from heaphound.dump.core import Core
 from heaphound.layouts.load import layout_file
 from heaphound.runtime.locate import find_coreclr
 from heaphound.runtime.runtime import Runtime, bind_runtime
-from heaphound.runtime.settle import settle
 
 
 def find_runtime(core: Core) -> Runtime:
@@ -15,4 +14,8 @@ def find_runtime(core: Core) -> Runtime:
     """
     found = find_coreclr(core)
     source = layout_file(found.version, core.machine, found.module.build_id)
-    return bind_runtime(core, found, settle(core, found, source))
+    if source.open:
+        from heaphound.runtime.settle import settle  # few files leave numbers open; it needs all self-checks, and so nearly all readers
+
+        source = settle(core, found, source)
+    return bind_runtime(core, found, source)

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from heaphound.runtime.check_subject import CheckSubject, expect
 from heaphound.runtime.element_types import ElementType
-from heaphound.runtime.gc_memory import read_bookkeeping
 from heaphound.runtime.loaded_types import LoadedTypes
-from heaphound.runtime.loader_heaps import LoaderHeap, read_loader_heaps
 from heaphound.runtime.lookup_maps import LookupMaps
 from heaphound.runtime.method_tables import MethodTables
-from heaphound.runtime.methods import Methods
 from heaphound.runtime.modules import Module
+
+if TYPE_CHECKING:
+    from heaphound.runtime.loader_heaps import LoaderHeap
 
 SAMPLE_MODULES = 4
 SAMPLE_TYPES = 200
@@ -73,6 +74,8 @@ def _with_instantiations(subject: CheckSubject) -> list[Module]:
 
 def check_loader_heaps(subject: CheckSubject) -> None:
     """The heaps of the core library's loader are told apart, do not overlap, and hold what belongs there: MethodTables and EEClasses."""
+    from heaphound.runtime.loader_heaps import read_loader_heaps
+
     found = read_loader_heaps(subject.runtime, subject.modules.modules)
     expect(not found.gaps, f"LoaderHeap: {found.gaps[0].reason}" if found.gaps else "")
     expect(bool(found.heaps), "LoaderAllocator: no module has one")
@@ -92,7 +95,7 @@ def check_loader_heaps(subject: CheckSubject) -> None:
         expect(end <= start, f"LoaderHeap: two blocks overlap at {start:#x}")
 
 
-def _holds(heap: LoaderHeap, address: int) -> bool:
+def _holds(heap: "LoaderHeap", address: int) -> bool:
     return any(start <= address < end for start, end in heap.blocks)
 
 
@@ -101,6 +104,8 @@ def check_bookkeeping(subject: CheckSubject) -> None:
 
     Before 8.0 they are found by just that, in a search of the whole dump: here only for a layout that no build has confirmed.
     """
+    from heaphound.runtime.gc_memory import read_bookkeeping
+
     if not subject.layout.has("GcDacVars", "BookkeepingStart") and not subject.runtime.layout_status:
         return
     tables = read_bookkeeping(subject.runtime, subject.heap)
@@ -112,6 +117,8 @@ def check_bookkeeping(subject: CheckSubject) -> None:
 
 def check_chunks(subject: CheckSubject) -> None:
     """The chunks of System.Object's methods lead back to it, their methods have its name, and are as many as metadata has."""
+    from heaphound.runtime.methods import Methods
+
     layout, memory = subject.layout, subject.memory
     table = subject.runtime.global_value("ObjectMethodTable")
     chunk = subject.pointer(MethodTables(memory, layout).eeclass(table), "EEClass", "MethodDescChunk")

@@ -17,10 +17,11 @@ from heaphound.layouts.number_rules import with_broken_numbers
 from heaphound.layouts.numbers import number_of, recording, with_numbers
 from heaphound.layouts.open_numbers import OpenNumbers, Value
 from heaphound.runtime.check_subject import CheckSubject
+from heaphound.runtime.checks import Check
 from heaphound.runtime.locate import FoundRuntime
 from heaphound.runtime.number_checks import check_numbers
 from heaphound.runtime.runtime import Runtime, bind_runtime
-from heaphound.runtime.self_checks import CHECKS, Check
+from heaphound.runtime.self_checks import CHECKS
 
 MOST_CHANGES = 8  # groups of numbers that one check finds wrong at once
 MOST_BRANCHES = 24  # partly repaired files that are followed

@@ -1,13 +1,18 @@
 """Sentences that several views share: the dump in one line, a root in words, what an answer lacks."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from heaphound.address import Address
-from heaphound.results.analyze import FindingRoot, PathStep
 from heaphound.results.answer import Coverage, DumpFacts
 from heaphound.results.roots import FrameRef, RootRow
 from heaphound.views.page import Block, Fact
 from heaphound.views.quantities import count, share, size
+
+if TYPE_CHECKING:
+    from heaphound.results.analyze import FindingRoot, PathStep
 
 GAPS_SHOWN = 10
 NOTES_SHOWN = 10

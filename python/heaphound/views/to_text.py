@@ -1,78 +1,31 @@
 """A result as text: coloured on a terminal, plain into anything else."""
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TextIO
 
-from heaphound.results.analyze import AnalyzeResult
 from heaphound.results.answer import Answer
-from heaphound.results.exceptions import ExceptionsResult
-from heaphound.results.handles import HandlesResult
-from heaphound.results.heap import HeapResult
-from heaphound.results.info import InfoResult
-from heaphound.results.locks import LocksResult
-from heaphound.results.memory import MemoryResult
-from heaphound.results.modules import ModulesResult
-from heaphound.results.object import ObjectResult
-from heaphound.results.objects import ObjectsResult
-from heaphound.results.path import PathResult
-from heaphound.results.retained import RetainedResult
-from heaphound.results.roots import RootsResult
-from heaphound.results.stack import StackResult
-from heaphound.results.statics import StaticsResult
-from heaphound.results.tasks import TasksResult
-from heaphound.results.threads import ThreadsResult
-from heaphound.results.types import TypesResult
-from heaphound.results.verify import VerifyResult
 from heaphound.views.page import Page
 from heaphound.views.plain import write_plain
-from heaphound.views.text import (
-    analyze,
-    exceptions,
-    handles,
-    heap,
-    info,
-    locks,
-    memory,
-    modules,
-    object,
-    objects,
-    path,
-    retained,
-    roots,
-    stack,
-    statics,
-    tasks,
-    threads,
-    types,
-    verify,
-)
 
-PAGES: dict[type, Callable[[Answer[Any]], Page]] = {
-    AnalyzeResult: analyze.page,
-    ExceptionsResult: exceptions.page,
-    TasksResult: tasks.page,
-    HandlesResult: handles.page,
-    HeapResult: heap.page,
-    InfoResult: info.page,
-    LocksResult: locks.page,
-    MemoryResult: memory.page,
-    ModulesResult: modules.page,
-    ObjectResult: object.page,
-    ObjectsResult: objects.page,
-    PathResult: path.page,
-    RetainedResult: retained.page,
-    RootsResult: roots.page,
-    StackResult: stack.page,
-    StaticsResult: statics.page,
-    ThreadsResult: threads.page,
-    TypesResult: types.page,
-    VerifyResult: verify.page,
-}
+# Each has a module in `results`, with the record, and one of the same name in `views.text`, with its page.
+VERBS = (
+    *("analyze", "exceptions", "handles", "heap", "info", "locks", "memory", "modules", "object", "objects", "path", "retained"),
+    *("roots", "stack", "statics", "tasks", "threads", "types", "verify"),
+)
 
 
 def write_text(answer: Answer[Any], stream: TextIO) -> None:
     """Write the page of the answer's result to the stream."""
-    write_page(PAGES[type(answer.result)](answer), stream)
+    write_page(page_of(answer), stream)
+
+
+def page_of(answer: Answer[Any]) -> Page:
+    """The page of an answer; only the view of its verb is imported. ValueError for a record that no verb answers with."""
+    verb = type(answer.result).__module__.removeprefix("heaphound.results.")
+    if verb not in VERBS:
+        raise ValueError(f"{verb} has no page")
+    page: Page = import_module(f"heaphound.views.text.{verb}").page(answer)
+    return page
 
 
 def write_page(page: Page, stream: TextIO) -> None:

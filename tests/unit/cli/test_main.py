@@ -173,3 +173,14 @@ def test_help_needs_neither_numpy_nor_the_kernel() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_opening_a_dump_imports_no_reader_of_stacks_and_no_rule() -> None:
+    """To import every reader takes longer than `types` of a small dump."""
+    program = (
+        "import sys, heaphound; heaphound.open; import heaphound.answers.types, heaphound.runtime.heap_checks; "
+        "heavy = ('heaphound.runtime.stacks', 'heaphound.runtime.code', 'heaphound.diagnose', 'heaphound.answers.analyze'); "
+        "sys.exit(' '.join(name for name in sys.modules if name.startswith(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

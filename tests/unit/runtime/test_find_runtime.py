@@ -11,6 +11,7 @@ from heaphound.errors import LayoutError, RuntimeNotFound, UnsupportedRuntime
 from heaphound.layouts.descriptor import HEADER, MAGIC
 from heaphound.layouts.load import layout_file
 from heaphound.runtime.find import find_runtime
+from heaphound.runtime.heap_checks import read_heap_abilities
 from heaphound.runtime.locate import find_coreclr
 from heaphound.runtime.self_checks import read_abilities
 from tests.dumpwriter import DumpWriter
@@ -201,6 +202,13 @@ def test_a_check_that_fails_takes_its_ability_away_by_name(tmp_path: Path) -> No
     assert "FinalizerThread" in str(found["threads"].failed)
     assert found["threads"].origin == ""
     assert not found["handles"].available
+
+
+def test_what_types_rest_on_is_checked_alone_as_it_is_with_the_rest(tmp_path: Path) -> None:
+    runtime = find_runtime(open_core(WrittenRuntime().write(tmp_path / "core")))
+    alone, among_all = read_heap_abilities(runtime), read_abilities(runtime)
+    assert alone == among_all[: len(alone)]
+    assert {ability.name for ability in alone} >= {"layout", "heap walk", "types", "type names", "modules"}
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,22 @@
 """``heaphound analyze``: what is wrong, who holds it, which code, how to fix it."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from heaphound.cli.options import DumpOptions, dump_options
 from heaphound.cli.output import refuse_overwrite, write_file
 from heaphound.cli.show import answer, show
-from heaphound.results.analyze import AnalyzeResult
 from heaphound.views.page import Fact
 from heaphound.views.to_text import write_page
+
+if TYPE_CHECKING:
+    from heaphound.results.analyze import AnalyzeResult
 
 NAME = "analyze"
 SUMMARY = "What is wrong, who holds it, which code, how to fix it"

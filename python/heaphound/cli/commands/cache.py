@@ -7,7 +7,6 @@ import click
 
 from heaphound.cli.options import cache_directory_option, json_option
 from heaphound.cli.show import library
-from heaphound.views.text.cache import page
 from heaphound.views.to_json import plain
 from heaphound.views.to_text import write_page
 
@@ -32,4 +31,6 @@ def command(cache_directory: str | None, remove: bool, as_json: bool) -> None:
         json.dump({"schema": "heaphound/cache/1", "result": plain(result)}, sys.stdout)
         sys.stdout.write("\n")
     else:
+        from heaphound.views.text.cache import page  # the other commands need it not
+
         write_page(page(result), sys.stdout)
