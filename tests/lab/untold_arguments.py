@@ -1,12 +1,13 @@
 """Values of calls under way that the oracle leaves out: a struct with references that is passed by value, and what follows it; and the
-second register of a struct that was returned.
+registers of a result that was returned.
 
 The runtime takes such a struct apart by the series of its class (ReportPointersFromValueTypeArg of src/coreclr/vm/siginfo.cpp), which lie
 before the MethodTable, where the data access library has copied the MethodTable alone. On x64 only structs on the stack are taken apart
 so, on arm64 those in registers too.
 
 Of a return that was diverted the runtime reports each register by the ReturnKind of the method's GcInfo (HijackFrame::GcScanRoots of
-src/coreclr/vm/frames.cpp, up to v9.0), the library the first alone.
+src/coreclr/vm/frames.cpp, up to v9.0), the library the first alone, and on arm64 none: it finds m_Args->ReturnValue[n] only where that
+is the address of HijackArgs itself.
 """
 
 from heaphound.errors import HeaphoundError
@@ -26,15 +27,18 @@ def frames_with_structs(session: Session) -> set[tuple[int, str]]:
     }
 
 
-def second_registers(session: Session) -> set[tuple[int, str]]:
-    """Thread and slot of the second register of each diverted return."""
+def untold_results(session: Session) -> set[tuple[int, str]]:
+    """Thread and slot of each register of a diverted return that the oracle leaves out."""
     memory, layout = session.runtime.memory, session.runtime.layout
+    arguments = layout.offset("HijackFrame", "HijackArgsPtr")
+    first = layout.offset("HijackArgs", "ReturnValue")
+    untold = (first, first + 8) if session.core.machine == "arm64" else (first + 8,)
     return {
-        (thread.os_id or 0, hex(memory.pointer(frame.frame_address + arguments) + layout.offset("HijackArgs", "ReturnValue") + 8))
-        for arguments in [layout.offset("HijackFrame", "HijackArgsPtr")]
+        (thread.os_id or 0, hex(memory.pointer(frame.frame_address + arguments) + offset))
         for thread in session.threads
         for frame in session.stacks.walk(thread)
         if isinstance(frame, ExplicitFrame) and frame.frame_type == "HijackFrame"
+        for offset in untold
     }
 
 
