@@ -153,7 +153,7 @@ class Dump:
 
     def stack(
         self,
-        thread: int | None = None,
+        thread: int | str | None = None,
         *,
         parallel: bool = False,
         limit: int | None = None,
@@ -161,7 +161,7 @@ class Dump:
         variables: bool = False,
         strings: bool = False,
     ) -> Answer[StackResult]:
-        """Stacks of one thread (managed or OS id) or of all, `limit` innermost frames of each; `parallel` merges them into a tree.
+        """Stacks of one thread (managed or OS id, or name) or of all, `limit` innermost frames of each; `parallel` merges them into a tree.
 
         `native`: with the frames of native code, and the threads that run nothing else. `variables`: with each frame's arguments,
         locals and further references; texts of strings only with `strings`.

@@ -113,7 +113,7 @@ def test_a_deadlock_names_its_threads_and_lines(dump_factory: DumpFactory) -> No
     first = result.findings[0]
     assert (result.verdict, first.rule, first.severity, first.object_count) == ("no-leak", "deadlock", "waste", 2)
     assert {site.line for site in first.code} == {line_with("private static void One"), line_with("private static void Two")}
-    assert "18 more wait for their locks" in first.title
+    assert "18 more wait behind them" in first.title
 
 
 @pytest.mark.parametrize(

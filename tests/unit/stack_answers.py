@@ -13,6 +13,7 @@ from tests.unit.answers import DUMP
 
 SLEEP = "System.Threading.Thread.Sleep(System.Int32)"
 MAIN = "Shop.Orders.Program.Main(System.String[])"
+RW, RW_TYPE = "reader-writer lock", "System.Threading.ReaderWriterLockSlim"
 ENTER = "System.Threading.Monitor.Enter(System.Object, System.Boolean&)"
 FIRST, SECOND = Address(0x7F6B66009D30), Address(0x7F6B66009D48)
 SLEEPING = ThreadRow(
@@ -188,9 +189,24 @@ LOCKS = Answer(
             LockRow("monitor", SECOND, "System.Object", 8, 1, 1, (7,), (11, 12), 3),
             LockRow("thin", Address(0x7F6B668005E8), "System.Object", 1, 2),
             LockRow("lock", Address(0x7F6B66800700), "System.Threading.Lock", None, 0, 1),
+            LockRow("lock", Address(0x7F6B66800728), "System.Threading.Lock", None, 1, 1, (14,), owner_ended=True, owner_os_id=4711),
+            LockRow("monitor", Address(0x7F6B66009D60), "System.Object", 3, 1, 2, (15, 16), owner_ended=True),
+            LockRow("monitor", Address(0x7F6B66009D78), "System.Object", None, waiting_threads=(17,), inside="semaphore"),
+            LockRow(RW, Address(0x7F6B66800750), RW_TYPE, 8, entering=1, entering_threads=(8,), readers=(7, 18)),
+            LockRow("semaphore", Address(0x7F6B66800780), "System.Threading.SemaphoreSlim", None, 0, 1, (17,)),
+            LockRow("type initializer", None, "Shop.Settings", 7, 0, 1, (19,)),
+            LockRow("native lock", Address(0x7F6B00001000), None, None, 0, 1, (20,), owner_os_id=4260),
         ),
-        ((DeadlockStep(7, SECOND, "System.Object", 8), DeadlockStep(8, FIRST, "System.Object", 7)),),
+        (
+            (DeadlockStep(7, SECOND, "System.Object", 8), DeadlockStep(8, FIRST, "System.Object", 7)),
+            (
+                DeadlockStep(21, None, "Shop.Prices", 22, "type initializer"),
+                DeadlockStep(22, Address(0x7F6B66800790), "System.Threading.Thread", 23, "thread join"),
+                DeadlockStep(23, Address(0x7F6B668007A0), "System.Threading.Tasks.Task", 21, "task"),
+            ),
+        ),
         5,
+        ((4, 9), ()),
     ),
 )
 EXCEPTIONS = Answer(

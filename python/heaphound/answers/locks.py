@@ -1,43 +1,48 @@
-"""`locks`: sync blocks, thin locks and System.Threading.Lock objects in use, with waiters and deadlocks."""
+"""`locks`: sync blocks, thin locks and lock objects in use, what else threads wait for, and deadlocks."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from heaphound.address import Address
+from heaphound.answers.deadlocks import find_deadlocks
 from heaphound.answers.facts import dump_facts
 from heaphound.answers.lacking import TAKE_ANOTHER
 from heaphound.answers.lock_objects import read_lock_objects
 from heaphound.answers.naming import Naming
 from heaphound.answers.stack_rows import StackRows
 from heaphound.answers.types import BLOCK
+from heaphound.answers.wait_rows import ENTER, PULSE
 from heaphound.errors import DumpError, HeaphoundError, Unreadable
 from heaphound.results.answer import Answer, Coverage
-from heaphound.results.locks import DeadlockStep, LockRow, LocksResult
+from heaphound.results.locks import LockRow, LocksResult
+from heaphound.results.threads import WaitRow
 from heaphound.runtime.sync_blocks import SyncBlock, read_thin_locks
 from heaphound.session import Session
 
 
 def locks(session: Session) -> Answer[LocksResult]:
-    """Locks that some thread holds or waits for; the walk over the heap finds thin locks and Lock objects."""
+    """Locks that some thread holds or waits for; the walk over the heap finds thin locks and lock objects that nobody waits for."""
     naming, stacks = Naming(session), StackRows(session)
     notes = list(stacks.notes)
-    wants = _wants(session, stacks)
+    rows_of_threads = [(thread, stacks.thread(thread, 0)) for thread in session.threads]
+    waits = {thread.managed_id: row.waits for thread, row in rows_of_threads if row.waits is not None}
     managed = {thread.address: thread.managed_id for thread in session.threads}
+    ended = {thread.managed_id for thread in session.threads if not thread.alive}
     blocks = _sync_blocks(session)
     rows = [
-        _monitor(naming, block, wants, managed)
+        _monitor(naming, block, waits, managed, ended)
         for block in blocks
         if block.owner_managed_id is not None or block.owner is not None or block.entering or block.waiting
     ]
     try:
-        rows += _thin_locks(session, naming)
-        rows += read_lock_objects(session)
+        rows += _thin_locks(session, naming, ended)
+        rows += read_lock_objects(session, waits)
     except HeaphoundError as error:
         notes.append(f"locks in object headers are not known: {error}")
-    owners = {row.object: row.owner for row in rows if row.owner is not None}
-    deadlocks = tuple(tuple(_step(naming, thread, wants, owners) for thread in cycle) for cycle in find_cycles(wants, owners))
-    return Answer(dump_facts(session), Coverage(notes=tuple(notes)), LocksResult(tuple(rows), deadlocks, len(blocks)))
+    rows += _waited_for(waits, {row.object for row in rows})
+    deadlocks, behind = find_deadlocks(waits)
+    return Answer(dump_facts(session), Coverage(notes=tuple(notes)), LocksResult(tuple(rows), deadlocks, len(blocks), behind))
 
 
 def _sync_blocks(session: Session) -> list[SyncBlock]:
@@ -50,38 +55,9 @@ def _sync_blocks(session: Session) -> list[SyncBlock]:
         raise DumpError(f"{session.core.path}: the table of locks is not in this file: {error}{remedy}{waits}") from error
 
 
-def find_cycles(wants: Mapping[int, int], owners: Mapping[Address, int] | Mapping[int, int]) -> list[list[int]]:
-    """Cycles of threads, each waiting for a lock that the next holds. `wants`: thread to lock; `owners`: lock to thread."""
-    cycles: list[list[int]] = []
-    done: set[int] = set()
-    for first in sorted(wants):
-        path: list[int] = []
-        thread: int | None = first
-        while thread is not None and thread not in done and thread not in path:
-            path.append(thread)
-            thread = owners.get(Address(wants[thread])) if thread in wants else None
-        if thread is not None and thread in path:
-            cycles.append(path[path.index(thread) :])
-        done.update(path)
-    return cycles
-
-
-def _wants(session: Session, stacks: StackRows) -> dict[int, int]:
-    """Managed id to the object whose monitor the thread waits to enter, where its stack tells."""
-    found: dict[int, int] = {}
-    for thread in session.threads:
-        row = stacks.thread(thread, 0)
-        if row.waits is not None and row.waits.kind == "monitor enter" and row.waits.object is not None:
-            found[thread.managed_id] = row.waits.object
-    return found
-
-
-def _step(naming: Naming, thread: int, wants: Mapping[int, int], owners: Mapping[Address, int]) -> DeadlockStep:
-    wanted = Address(wants[thread])
-    return DeadlockStep(thread, wanted, naming.type_of(wanted), owners[wanted])
-
-
-def _monitor(naming: Naming, block: SyncBlock, wants: Mapping[int, int], managed: Mapping[int, int]) -> LockRow:
+def _monitor(naming: Naming, block: SyncBlock, waits: Mapping[int, WaitRow], managed: Mapping[int, int], ended: set[int]) -> LockRow:
+    waiting = tuple(managed[waiter] for waiter in block.waiting if waiter in managed)
+    inside = {waits[thread].kind for thread in waiting if thread in waits and waits[thread].kind != PULSE}
     return LockRow(
         kind="monitor",
         object=Address(block.object),
@@ -89,13 +65,15 @@ def _monitor(naming: Naming, block: SyncBlock, wants: Mapping[int, int], managed
         owner=block.owner_managed_id,
         recursion=block.recursion,
         entering=block.entering,
-        entering_threads=tuple(thread for thread, wanted in wants.items() if wanted == block.object),
-        waiting_threads=tuple(managed[waiter] for waiter in block.waiting if waiter in managed),
+        entering_threads=tuple(thread for thread, row in waits.items() if row.kind == ENTER and row.object == block.object),
+        waiting_threads=waiting,
         sync_block=block.index,
+        owner_ended=block.owner_managed_id in ended,
+        inside=inside.pop() if len(inside) == 1 and block.owner is None and not block.entering else None,
     )
 
 
-def _thin_locks(session: Session, naming: Naming) -> list[LockRow]:
+def _thin_locks(session: Session, naming: Naming, ended: set[int]) -> list[LockRow]:
     table = session.table
     free_table = session.runtime.global_value("FreeObjectMethodTable")
     free = np.flatnonzero(table.method_tables == np.uint64(free_table)).astype(np.uint32)
@@ -104,6 +82,32 @@ def _thin_locks(session: Session, naming: Naming) -> list[LockRow]:
         stop = min(start + BLOCK, table.object_count)
         addresses = table.addresses(start, stop)[~np.isin(table.type_indices(start, stop), free)]
         for lock in read_thin_locks(session.runtime, addresses):
-            name = naming.type_of(lock.object)
-            rows.append(LockRow("thin", Address(lock.object), name, lock.owner_managed_id, lock.recursion))
+            name, owner = naming.type_of(lock.object), lock.owner_managed_id
+            rows.append(LockRow("thin", Address(lock.object), name, owner, lock.recursion, owner_ended=owner in ended))
+    return rows
+
+
+def _waited_for(waits: Mapping[int, WaitRow], known: set[Address | None]) -> list[LockRow]:
+    """What threads wait for that is no lock of the rows so far: one row for all that wait for the same."""
+    found: dict[tuple[str, Address | None, str | None], list[int]] = {}
+    for thread, row in waits.items():
+        if row.kind not in (ENTER, PULSE) and (row.object is not None or row.type is not None) and row.object not in known:
+            found.setdefault((row.kind, row.object, row.type), []).append(thread)
+    rows = []
+    for (kind, address, name), threads in found.items():
+        first = waits[threads[0]]
+        readers = tuple(sorted({reader for thread in threads for reader in waits[thread].readers}))
+        rows.append(
+            LockRow(
+                kind=kind,
+                object=address,
+                type=name,
+                owner=first.owner,
+                entering=len(threads),
+                entering_threads=tuple(threads),
+                owner_ended=first.owner_ended,
+                readers=readers,
+                owner_os_id=first.owner_os_id,
+            )
+        )
     return rows

@@ -18,24 +18,26 @@ from heaphound.runtime.stacks.further_frames import MixedFrame
 from heaphound.runtime.threads import Thread
 from heaphound.session import Session
 
+IDS_NAMED = 50  # in the sentence about a thread that is not there
+
 
 def stack(
     session: Session,
-    thread: int | None = None,
+    thread: int | str | None = None,
     parallel: bool = False,
     limit: int | None = None,
     native: bool = False,
     variables: bool = False,
     strings: bool = False,
 ) -> Answer[StackResult]:
-    """Stacks of the thread with a managed or OS id, or of all threads that run managed code; `limit` innermost frames of each.
+    """Stacks of the thread with a managed or OS id, of those with a name, or of all with managed code; `limit` innermost frames of each.
 
     `native` adds the frames of native code, and the threads that run nothing else; `variables` each frame's arguments, locals and further
     references, texts of strings only with `strings`. `parallel` merges the stacks instead. Raises UsageError for a thread that is not
     there.
     """
     rows = StackRows(session, VariableRows(session, strings) if variables else None)
-    chosen = session.threads if thread is None else _by_id(session.threads, thread)
+    chosen = session.threads if thread is None else _chosen(session.threads, thread)
     others = _others(session, thread) if native and (thread is None or not chosen) else []
     if not chosen and not others and thread is not None:
         raise UsageError(_not_there(session, thread, native))
@@ -49,24 +51,31 @@ def stack(
     return Answer(dump_facts(session), Coverage(notes=(*rows.notes, *lacking_for_stacks(session))), result)
 
 
-def _is_shown(row: ThreadRow, wanted: int | None) -> bool:
+def _is_shown(row: ThreadRow, wanted: int | str | None) -> bool:
     """A thread without frames is listed apart, unless it was asked for."""
     return bool(row.frames or row.stack_end or wanted is not None)
 
 
-def _by_id(threads: list[Thread], wanted: int) -> list[Thread]:
-    """By managed id, else by OS id."""
+def _chosen(threads: list[Thread], wanted: int | str) -> list[Thread]:
+    """By managed id, else by OS id; by name all that have it."""
+    if isinstance(wanted, str):
+        return [thread for thread in threads if thread.name == wanted]
     return [thread for thread in threads if thread.managed_id == wanted] or [thread for thread in threads if thread.os_id == wanted]
 
 
-def _others(session: Session, wanted: int | None) -> list[int]:
+def _others(session: Session, wanted: int | str | None) -> list[int]:
     """OS ids of the threads that the runtime does not know, in the order of the file."""
     known = {thread.os_id for thread in session.threads}
     return [thread.os_id for thread in session.core.threads if thread.os_id not in known and wanted in (None, thread.os_id)]
 
 
-def _not_there(session: Session, wanted: int, native: bool) -> str:
-    ids = ", ".join(str(thread.managed_id) for thread in session.threads[:50])
+def _not_there(session: Session, wanted: int | str, native: bool) -> str:
+    shown = session.threads[:IDS_NAMED]
+    more = len(session.threads) - len(shown)
+    ids = ", ".join(str(thread.managed_id) for thread in shown) + (f" and {more} more" if more else "")
+    if isinstance(wanted, str):
+        names = sorted({thread.name for thread in session.threads if thread.name})[:IDS_NAMED]
+        return f"there is no thread with the name {wanted!r}: names are {', '.join(names) or 'not set'}; managed ids are {ids}"
     if not native and wanted in [thread.os_id for thread in session.core.threads]:
         return f"thread {wanted} runs no managed code and is not known to the runtime: --native shows its frames; managed ids are {ids}"
     return f"there is no thread with the managed or OS id {wanted}: managed ids are {ids}"

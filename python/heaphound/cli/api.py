@@ -84,7 +84,7 @@ class Dump(Protocol):
 
     def stack(
         self,
-        thread: int | None = None,
+        thread: int | str | None = None,
         *,
         parallel: bool = False,
         limit: int | None = None,

@@ -31,6 +31,19 @@ class AddressType(click.ParamType[int]):
         return int(digits, 16)
 
 
+class ThreadType(click.ParamType[int | str]):
+    """A thread: a number, decimal or with ``0x``, or else its name."""
+
+    name = "thread"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:  # noqa: ARG002
+        """The number, or the name as it was given."""
+        text = str(value)
+        if re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}", text):
+            return int(text, 16)
+        return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else text
+
+
 class SizeType(click.ParamType[int]):
     """A size in bytes: ``85000``, ``10k``, ``1.5MB``, ``4GiB``."""
 

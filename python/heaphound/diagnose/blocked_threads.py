@@ -26,13 +26,16 @@ def waits_words(thread: ThreadRow, threads: Sequence[ThreadRow]) -> str:
     place = "" if frame is None else f" in {frame.method}{_line(frame)}"
     if waits is None:
         return f"{thread_words(thread)} runs{place}, or waits in a way that is not known"
-    what = waits.kind if waits.object is None else f"{waits.kind} of {waits.type or 'an object'} {waits.object}"
+    what = f"{waits.kind}{f' of {waits.type}' if waits.type else ''}"
+    if waits.object is not None:
+        what = f"{waits.kind} of {waits.type or 'an object'} {waits.object}"
     words = f"{thread_words(thread)} waits{place}: {what}"
-    owner = next((other for other in threads if waits.owner is not None and other.managed_id == waits.owner), None)
+    holder = waits.owner if waits.owner is not None else next(iter(waits.readers), None)
+    owner = next((other for other in threads if holder is not None and other.managed_id == holder), None)
     if owner is None:
         return words
     doing, held = own_frame(owner), "" if owner.waits is None else f" ({owner.waits.kind})"
-    return f"{words}, held by {thread_words(owner)}" + ("" if doing is None else f", which is in {doing.method}{_line(doing)}{held}")
+    return f"{words}, {waits.verb} {thread_words(owner)}" + ("" if doing is None else f", which is in {doing.method}{_line(doing)}{held}")
 
 
 def blocking_code(threads: Iterable[ThreadRow], limit: int) -> tuple[CodeSite, ...]:

@@ -99,16 +99,36 @@ class WaitRow:
     """What a thread waits for, by the methods on its stack, else by the system call that it is in."""
 
     kind: str
-    """``monitor enter``, ``monitor wait``, ``task``, ``sleep``, ``wait handle``, ``socket events``, ``idle pool worker`` ..."""
+    """``monitor enter``, ``monitor wait``, ``task``, ``sleep``, ``wait handle``, ``type initializer``, ``native lock``, ``socket receive``,
+    ``idle pool worker`` ..."""
     method: str | None
     """The method on the stack that tells, or called what waits; None for a thread in native code alone."""
     object: Address | None = None
-    """The lock, where the stack tells which."""
+    """The lock, event, task, thread or wait handle, where the stack tells which; of a ``native lock`` the mutex."""
     type: str | None = None
+    """Of the object; of a ``type initializer`` the type that is initialized. A SafeWaitHandle stands for a wait handle that
+    is not found."""
     owner: int | None = None
-    """Managed id of the thread that holds the lock."""
+    """Managed id of the thread that holds the lock, runs the task or initializer, or has to end. None too for what records nobody:
+    semaphores, events, countdowns, barriers and wait handles."""
+    owner_ended: bool = False
+    """Whether that thread has ended, so that it never lets go."""
+    readers: tuple[int, ...] = ()
+    """Managed ids of threads that hold a reader-writer lock for reading, without the waiting one."""
+    owner_os_id: int | None = None
+    """The kernel's id of the thread that holds a ``native lock``, which the runtime may not know; of a Lock that of a thread that has
+    ended."""
     system_call: str | None = None
     """``futex``, ``epoll_wait``, ``recvmsg`` ...: the system call that the thread is in; None where it is in none that waits."""
+
+    @property
+    def verb(self) -> str:
+        """What the owner does with it: ``held by`` ..."""
+        if self.kind == "thread join":
+            return "which is"
+        if self.kind in ("task", "type initializer"):
+            return "run by"
+        return "held by" if self.owner is not None or not self.readers else "held for reading by"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from heaphound.cli.options import AddressType, SizeType
+from heaphound.cli.options import AddressType, SizeType, ThreadType
 from tests.unit.cli.run import run
 
 
@@ -119,3 +119,8 @@ def test_generations_by_name_or_number() -> None:
 def test_the_cache_is_emptied_only_when_told() -> None:
     assert run("cache").library.removed == [False]
     assert run("cache", "--remove").library.removed == [True]
+
+
+@pytest.mark.parametrize(("text", "thread"), [("7", 7), ("0x1A2b", 6699), ("worker 7", "worker 7"), ("0x", "0x"), ("-1", "-1")])
+def test_a_thread_is_a_number_or_a_name(text: str, thread: int | str) -> None:
+    assert ThreadType().convert(text, None, None) == thread

@@ -2,13 +2,13 @@
 
 import click
 
-from heaphound.cli.options import DumpOptions, dump_options, limit_option, strings_option
+from heaphound.cli.options import DumpOptions, ThreadType, dump_options, limit_option, strings_option
 from heaphound.cli.show import answer, show
 from heaphound.errors import UsageError
 
 NAME = "stack"
 SUMMARY = "Stacks of threads, one by one or merged"
-HELP = """Show the managed stack of THREAD (its managed id, else its OS id), or of all threads.
+HELP = """Show the managed stack of THREAD (its managed id, else its OS id, as 0x1a2b too, else its name), or of all threads.
 
 Frames are found by the runtime's own unwind information and explicit Frames; source lines need the PDBs. With --parallel the
 stacks of all threads are merged into one tree, outermost frames first.
@@ -29,7 +29,7 @@ In Python:
 
 @click.command(NAME, help=HELP, short_help=SUMMARY)
 @dump_options
-@click.argument("thread", type=click.IntRange(min=0), required=False, default=None)
+@click.argument("thread", type=ThreadType(), required=False, default=None)
 @click.option("--all", "all_threads", is_flag=True, help="All threads, which is the default.")
 @click.option("--parallel", is_flag=True, help="Merge the stacks of all threads into one tree.")
 @click.option("--native", is_flag=True, help="Also frames of native code, and threads that run nothing else.")
@@ -38,7 +38,7 @@ In Python:
 @limit_option(1000)
 def command(
     options: DumpOptions,
-    thread: int | None,
+    thread: int | str | None,
     all_threads: bool,
     parallel: bool,
     native: bool,

@@ -1,13 +1,14 @@
 """Threads that wait for each other's locks.
 
 What it finds
-    Cycles of threads, each waiting to enter a monitor that the next one holds, and how many more threads wait for those monitors.
+    Cycles of threads, each waiting for what the next one holds, runs or is: a monitor, a Lock, a reader-writer lock (held for reading
+    too), a task or type initializer that it runs, its end (Thread.Join), a native mutex; and how many more threads wait behind them.
 Why it is a leak
     It is none by itself, but no thread that needs one of these locks ever goes on: requests pile up with all that they hold.
 Evidence
     The locks and stacks of the dump, exact: `heaphound locks` lists them.
 What it cannot see
-    Locks that are no monitors (SemaphoreSlim, ReaderWriterLockSlim, native ones), and waits for a task of a thread in the cycle.
+    Semaphores, events and wait handles, a Mutex too, which do not record who holds them or is to signal them.
 """
 
 from collections.abc import Iterator
@@ -18,12 +19,14 @@ from heaphound.diagnose.finding import Rule
 from heaphound.diagnose.fingerprint import fingerprint
 from heaphound.diagnose.subject import Subject
 from heaphound.results.analyze import Finding, FindingRoot, Holder
-from heaphound.results.locks import DeadlockStep, LocksResult
+from heaphound.results.locks import DeadlockStep
 from heaphound.results.threads import ThreadRow
 
 ID = "deadlock"
-ENTERING = "monitor enter"
 SITES_LISTED = 5
+LOCKS = ("monitor enter", "lock enter", "reader-writer lock", "native lock")
+ORDER = "take these locks in one order everywhere, or hold only one of them at a time"
+ALONE = "wait for no task, thread or type initializer while holding a lock that it takes too: let go of the lock first, or await"
 
 
 def find(subject: Subject) -> Iterator[Finding]:
@@ -31,24 +34,23 @@ def find(subject: Subject) -> Iterator[Finding]:
     if subject.observed is None:
         return
     threads = subject.observed.threads()
-    if sum(thread.waits is not None and thread.waits.kind == ENTERING for thread in threads) < 2:
+    if not any(thread.waits is not None and (thread.waits.owner is not None or thread.waits.readers) for thread in threads):
         return
     locks = subject.observed.locks()
-    for cycle in locks.deadlocks:
-        yield _finding(subject, cycle, locks, {thread.managed_id: thread for thread in threads})
+    for cycle, behind in zip(locks.deadlocks, locks.behind, strict=True):
+        yield _finding(subject, cycle, len(behind), {thread.managed_id: thread for thread in threads})
 
 
-def _finding(subject: Subject, cycle: tuple[DeadlockStep, ...], locks: LocksResult, threads: dict[int, ThreadRow]) -> Finding:
+def _finding(subject: Subject, cycle: tuple[DeadlockStep, ...], behind: int, threads: dict[int, ThreadRow]) -> Finding:
     inside = [threads[step.thread] for step in cycle if step.thread in threads]
-    wanted = {step.wants for step in cycle}
-    behind = sum(row.entering for row in locks.locks if row.object in wanted) - len(cycle)
     code = blocking_code(inside, SITES_LISTED)
-    first = cycle[0]
-    index = subject.graph.table.index_of(first.wants)
-    others = f"; {behind:,} more wait for their locks" if behind > 0 else ""
+    first, locks = cycle[0], all(step.kind in LOCKS for step in cycle)
+    index = None if first.wants is None else subject.graph.table.index_of(first.wants)
+    others = f"; {behind:,} more wait behind them" if behind > 0 else ""
+    whom = "each other's locks" if locks else "each other"
     return Finding(
         rule=ID,
-        title=f"{len(cycle)} threads wait for each other's locks: {', '.join(map(thread_words, inside))}{others}",
+        title=f"{len(cycle)} threads wait for {whom}: {', '.join(map(thread_words, inside))}{others}",
         severity="waste",
         confidence=0.99,
         retained_bytes=0,
@@ -60,7 +62,7 @@ def _finding(subject: Subject, cycle: tuple[DeadlockStep, ...], locks: LocksResu
         root=FindingRoot("stack", thread=first.thread, method=code[0].method if code else None),
         path=() if index is None else subject.steps([index]),
         code=code,
-        advice="take these locks in one order everywhere, or hold only one of them at a time",
+        advice=ORDER if locks else ALONE,
         evidence=tuple(waits_words(thread, list(threads.values())) for thread in inside),
     )
 

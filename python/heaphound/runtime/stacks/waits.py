@@ -1,6 +1,6 @@
 """What a thread waits for, in words, by the methods on its stack: the outermost of those that are known says it best.
 
-Names: System.Private.CoreLib and System.Net.Sockets of 6.0 to 10.0.
+Names: System.Private.CoreLib and further assemblies of the framework, 3.1 to 10.0.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame
 
 WAITING_FRAMES = 40  # innermost frames that are looked at: waiting takes a dozen at most
+NATIVE_LOCK = "native lock or event"
 
 # (declaring type, method or None for all of the type, kind). A later row is the better answer where a stack has both.
 _KNOWN: tuple[tuple[str, str | None, str], ...] = (
@@ -27,12 +28,16 @@ _KNOWN: tuple[tuple[str, str | None, str], ...] = (
     ("System.Threading.Monitor", "Wait", "monitor wait"),
     ("System.Threading.Thread", "SleepInternal", "sleep"),
     ("System.Threading.Thread", "Sleep", "sleep"),
+    ("System.Threading.Thread", "SpinWait", "spin wait"),
+    ("System.Threading.SpinWait", None, "spin wait"),
+    ("System.Threading.SpinLock", None, "spin lock"),
     ("System.Threading.Thread", "Join", "thread join"),
     ("System.Threading.ManualResetEventSlim", "Wait", "event"),
     ("System.Threading.SemaphoreSlim", "Wait", "semaphore"),
     ("System.Threading.CountdownEvent", "Wait", "countdown"),
     ("System.Threading.Barrier", "SignalAndWait", "barrier"),
     ("System.Threading.ReaderWriterLockSlim", None, "reader-writer lock"),
+    ("System.Threading.ReaderWriterLock", None, "reader-writer lock"),
     ("System.Threading.Tasks.Task", "SpinThenBlockingWait", "task"),
     ("System.Threading.Tasks.Task", "InternalWait", "task"),
     ("System.Threading.Tasks.Task", "InternalWaitCore", "task"),
@@ -51,13 +56,34 @@ _KNOWN: tuple[tuple[str, str | None, str], ...] = (
     ("System.Diagnostics.Process", "WaitForExit", "process"),
     ("System.Net.Sockets.SocketAsyncEngine", "EventLoop", "socket events"),
     ("System.Net.Sockets.SocketPal", None, "socket"),
+    ("System.Net.Sockets.Socket", "Accept", "socket accept"),
+    ("System.Net.Sockets.Socket", "Connect", "socket connect"),
+    ("System.Net.Sockets.Socket", "Receive", "socket receive"),
+    ("System.Net.Sockets.Socket", "ReceiveFrom", "socket receive"),
+    ("System.Net.Sockets.Socket", "ReceiveMessageFrom", "socket receive"),
+    ("System.Net.Sockets.Socket", "Send", "socket send"),
+    ("System.Net.Sockets.Socket", "SendTo", "socket send"),
+    ("System.Net.Sockets.Socket", "SendFile", "socket send"),
+    ("System.Net.Sockets.Socket", "Poll", "socket poll"),
+    ("System.Net.Sockets.Socket", "Select", "socket poll"),
+    ("System.Net.Dns", None, "name resolution"),
     ("System.ConsolePal", None, "console"),
     ("System.IO.RandomAccess", None, "file"),
+    ("System.IO.FileStream", None, "file"),
+    ("System.IO.Pipes.PipeStream", None, "pipe"),
+    ("System.IO.Pipes.NamedPipeServerStream", "WaitForConnection", "pipe connection"),
+    ("System.IO.Pipes.NamedPipeClientStream", "Connect", "pipe connection"),
+    ("System.IO.FileSystemWatcher", None, "file system events"),
+    ("System.IO.FileSystemWatcher+RunningInstance", None, "file system events"),
+    ("System.IO.FileSystemWatcher+INotify", None, "file system events"),
+    ("System.Net.Http.HttpClient", "Send", "HTTP request"),
+    ("System.Net.Http.HttpMessageInvoker", "Send", "HTTP request"),
 )
+_SPINNING = ("spin wait", "spin lock", "idle pool worker")  # these wait by running at first, so that the thread may be in managed code
 # What a system call waits for, where no managed method tells.
 _SYSTEM_CALLS: dict[str, str] = {
     **dict.fromkeys(("nanosleep", "clock_nanosleep"), "sleep"),
-    **dict.fromkeys(("futex", "futex_waitv"), "native lock or event"),
+    **dict.fromkeys(("futex", "futex_waitv"), NATIVE_LOCK),
     **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "events (epoll)"),
     **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), "events (poll)"),
     **dict.fromkeys(("accept", "accept4", "connect"), "connection"),
@@ -111,9 +137,11 @@ def _by_method(frames: Sequence[Frame]) -> Wait | None:
             continue
         owner = method.declaring_type.split("<", 1)[0]
         found = _RANKS.get((owner, method.name)) or _RANKS.get((owner, None))
-        if found is None or not _blocked(frames):
+        if found is None:
             continue
         rank, kind = found
+        if kind not in _SPINNING and not _blocked(frames):
+            continue
         if rank >= best_rank:
             best, best_rank = Wait(kind, method.full_name, _end(frame)), rank
     return best

@@ -8,6 +8,9 @@ from heaphound.views.page import Block, Cell, Line, Table, names
 from heaphound.views.text.folding import Fold, fold, join
 from heaphound.views.text.variables import variable_blocks
 
+READERS_SHOWN = 8
+_BOX = "AsyncStateMachineBox<"
+
 
 def thread_blocks(thread: ThreadRow) -> Iterator[Block]:
     """A thread's heading, its frames, and why they end early."""
@@ -61,8 +64,30 @@ def wait_words(wait: WaitRow) -> str:
     """``monitor enter of System.Object 0x7f..., held by thread 8``."""
     words = wait.kind
     if wait.object is not None:
-        words += f" of {wait.type or 'object'} {wait.object}"
-    return words if wait.owner is None else f"{words}, held by thread {wait.owner}"
+        words += f" {wait.object}" if wait.kind == "native lock" else f" of {waited_type(wait.type) or 'object'} {wait.object}"
+    elif wait.type is not None:
+        words += f" of {wait.type}"
+    return f"{words}{holder_words(wait)}"
+
+
+def waited_type(name: str | None) -> str | None:
+    """The name of a type; of the task of an async method the state machine alone, as the box around it says nothing."""
+    return None if name is None else name.partition(_BOX)[2].removesuffix(">") or name
+
+
+def holder_words(wait: WaitRow) -> str:
+    """``, held by thread 8, which has ended``, ``, held for reading by threads 3, 4``, or nothing."""
+    words = ""
+    if wait.owner is not None:
+        words = f", {wait.verb} thread {wait.owner}{', which has ended' if wait.owner_ended else ''}"
+    elif wait.owner_os_id is not None:
+        known = "a thread that has ended, os" if wait.owner_ended else "native thread"
+        words = f", held by {known} {wait.owner_os_id}"
+    if wait.readers:
+        ids = ", ".join(str(item) for item in wait.readers[:READERS_SHOWN])
+        more = len(wait.readers) - READERS_SHOWN
+        words += f", held for reading by {'thread' if len(wait.readers) == 1 else 'threads'} {ids}{f' and {more} more' if more > 0 else ''}"
+    return words
 
 
 def frame_words(frame: FrameRow) -> str:

@@ -1,4 +1,4 @@
-"""What a thread waits for, which lock, deadlock cycles, and stacks merged into a tree."""
+"""What a thread waits for, which lock, and stacks merged into a tree."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heaphound.address import Address
-from heaphound.answers.locks import find_cycles
 from heaphound.answers.stack_tree import ThreadKey, merge_stacks
 from heaphound.runtime.methods import Method
 from heaphound.runtime.stacks.frame import ExplicitFrame, FrameCode, ManagedFrame
@@ -47,6 +45,10 @@ def stack(*methods: str) -> list[Any]:
         ),
         (("System.Threading.Monitor.Enter_Slowpath", "System.Threading.Monitor.Enter", "Shop.Main"), "monitor enter"),
         (("System.Collections.Concurrent.BlockingCollection<System.Int32>.Take",), "blocking collection"),
+        (("System.Threading.Thread.Sleep", "System.Threading.SpinWait.SpinOnceCore", "System.Threading.SpinLock.Enter"), "spin lock"),
+        (("System.Threading.SpinWait.SpinOnce", "System.Threading.ManualResetEventSlim.Wait"), "event"),
+        (("System.Net.Sockets.SocketPal.Receive", "System.Net.Sockets.Socket.Receive", "System.IO.Pipes.PipeStream.ReadCore"), "pipe"),
+        (("System.Net.Sockets.SocketPal.Accept", "System.Net.Sockets.Socket.Accept"), "socket accept"),
     ],
 )
 def test_the_outermost_known_method_tells(methods: tuple[str, ...], kind: str) -> None:
@@ -59,6 +61,12 @@ def test_who_runs_does_not_wait() -> None:
     frames = stack("System.Threading.Thread.Sleep")
     assert find_wait(frames[1:]) is None  # still in managed code
     assert find_wait(stack("Shop.Main")) is None
+
+
+def test_who_spins_waits_while_it_runs() -> None:
+    wait = find_wait(stack("System.Threading.Thread.SpinWaitInternal", "System.Threading.SpinWait.SpinOnce", "Shop.Main")[1:])
+    assert wait is not None
+    assert wait.kind == "spin wait"
 
 
 def test_a_system_call_tells_where_no_method_does() -> None:
@@ -99,21 +107,6 @@ def test_the_lock_is_on_the_stack(words: list[int], registers: dict[str, int], w
 def test_a_stack_that_is_not_in_the_dump_tells_no_lock() -> None:
     assert lock_wanted(written_memory()[1], {}, STACK, STACK + 24, {LOCK}) is None
     assert lock_wanted(written_memory()[1], {}, STACK, None, {LOCK}) is None
-
-
-@pytest.mark.parametrize(
-    ("wants", "owners", "cycles"),
-    [
-        ({1: 10, 2: 20}, {10: 2, 20: 1}, [[1, 2]]),
-        ({1: 10, 2: 20, 3: 30}, {10: 2, 20: 3, 30: 1}, [[1, 2, 3]]),
-        ({1: 10, 2: 20, 3: 20}, {10: 2, 20: 1}, [[1, 2]]),
-        ({1: 10, 2: 20}, {10: 2}, []),
-        ({1: 10}, {10: 1}, [[1]]),
-        ({1: 10, 2: 20, 5: 50, 6: 60}, {10: 2, 20: 1, 50: 6, 60: 5}, [[1, 2], [5, 6]]),
-    ],
-)
-def test_cycles(wants: dict[int, int], owners: dict[int, int], cycles: list[list[int]]) -> None:
-    assert find_cycles(wants, {Address(lock): owner for lock, owner in owners.items()}) == cycles
 
 
 @given(st.dictionaries(st.integers(1, 9), st.lists(st.sampled_from("abc"), min_size=1, max_size=6), max_size=8))
