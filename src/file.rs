@@ -4,7 +4,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap};
 
 use crate::error::{Error, Result};
 
@@ -15,6 +15,16 @@ pub enum Source {
     Mapped(Mmap),
     /// Bytes that the caller supplied.
     Owned(Vec<u8>),
+}
+
+impl Source {
+    /// Have the pages with these bytes mapped now. What the system cannot do so (Linux before 5.14, a page that cannot be read) it does,
+    /// or refuses, when they are read.
+    pub fn announce(&self, offset: u64, size: u64) {
+        if let (Self::Mapped(map), Ok(offset), Ok(size)) = (self, usize::try_from(offset), usize::try_from(size)) {
+            let _ = map.advise_range(Advice::PopulateRead, offset, size);
+        }
+    }
 }
 
 impl Deref for Source {

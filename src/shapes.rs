@@ -90,6 +90,11 @@ impl<'a> Shapes<'a> {
         Some((index, shape))
     }
 
+    /// The shape with this number in order of discovery, `None` where none has it.
+    pub fn shape(&self, number: usize) -> Option<Shape> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).shapes.get(number).copied()
+    }
+
     /// All shapes in order of discovery.
     #[must_use]
     pub fn into_shapes(self) -> Vec<Shape> {
@@ -145,7 +150,20 @@ impl<'a> Shapes<'a> {
 #[derive(Debug)]
 pub struct ShapeCache<'a> {
     shapes: &'a Shapes<'a>,
-    slots: Vec<(u64, u32, Shape)>,
+    slots: Vec<Slot>,
+}
+
+/// One remembered type, with what a walk needs of it for each object.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Address of the MethodTable.
+    pub method_table: u64,
+    /// Bytes that an object occupies where it has no components; more than any object has in a slot that remembers nothing.
+    pub occupied: u64,
+    /// Number of the type in order of discovery.
+    pub number: u32,
+    /// The type.
+    pub shape: Shape,
 }
 
 const SLOTS: usize = 512;
@@ -154,21 +172,35 @@ impl<'a> ShapeCache<'a> {
     /// An empty cache.
     #[must_use]
     pub fn new(shapes: &'a Shapes<'a>) -> Self {
-        let none =
+        let shape =
             Shape { method_table: 0, base_size: 0, component_size: 0, contains_pointers: false, collectible: false };
-        Self { shapes, slots: vec![(0, 0, none); SLOTS] }
+        Self { shapes, slots: vec![Slot { method_table: 0, occupied: u64::MAX, number: 0, shape }; SLOTS] }
+    }
+
+    /// What is remembered where this MethodTable would be: it, another, or nothing.
+    #[inline]
+    #[must_use]
+    pub fn slot(&self, method_table: u64) -> &Slot {
+        &self.slots[slot_of(method_table)]
     }
 
     /// As [`Shapes::resolve`].
     #[inline]
     pub fn resolve(&mut self, method_table: u64) -> Option<(u32, Shape)> {
-        let slot = (method_table.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize;
+        let slot = slot_of(method_table);
         let entry = &self.slots[slot];
-        if entry.0 == method_table && method_table != 0 {
-            return Some((entry.1, entry.2));
+        if entry.method_table == method_table && method_table != 0 {
+            return Some((entry.number, entry.shape));
         }
-        let (index, shape) = self.shapes.resolve(method_table)?;
-        self.slots[slot] = (method_table, index, shape);
-        Some((index, shape))
+        let (number, shape) = self.shapes.resolve(method_table)?;
+        let layout = self.shapes.layout;
+        let occupied = layout.aligned(shape.size(0).max(layout.minimum_size));
+        self.slots[slot] = Slot { method_table, occupied, number, shape };
+        Some((number, shape))
     }
+}
+
+#[inline]
+fn slot_of(method_table: u64) -> usize {
+    (method_table.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
 }

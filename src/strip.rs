@@ -4,11 +4,13 @@ use crate::error::Result;
 use crate::image::Image;
 use crate::layout::HeapLayout;
 use crate::monitor::Monitor;
-use crate::shapes::{Shape, ShapeCache, Shapes};
+use crate::shapes::{ShapeCache, Shapes};
 use crate::words::Words;
 
 /// Objects in a row that must look right before a position found by search is believed.
 const CONSECUTIVE: usize = 8;
+/// Bytes that are announced to the system, and walked, at a time: little enough that an object of many megabytes is not read for its header.
+const WINDOW: u64 = 1 << 20;
 /// How far a search goes between two looks whether it should stop.
 const SEARCH_STRIDE: u64 = 1 << 20;
 
@@ -57,6 +59,10 @@ pub struct Strip {
     pub walked_bytes: u64,
     /// Sum of address*31 + MethodTable*17 + size.
     pub checksum: u64,
+    /// Per discovery number: objects without components, which are not yet in `tallies`.
+    plain: Vec<u64>,
+    /// Sum of the addresses of all objects.
+    addresses: u64,
 }
 
 /// What all strips of a walk share.
@@ -83,7 +89,7 @@ pub struct Walker<'a> {
 }
 
 enum Step {
-    Object { type_index: u32, shape: Shape, unaligned: u64 },
+    Object { type_index: u32, unaligned: u64 },
     NotInDump,
     Bad(String),
 }
@@ -112,21 +118,29 @@ impl<'a> Walker<'a> {
                 at = after_hole.max(at + 8).min(self.range_end);
                 continue;
             }
-            at = self.walk_until(at, limit.min(stop), limit, &mut strip)?;
+            let window = (at | (WINDOW - 1)).saturating_add(1).min(limit).min(stop);
+            self.ground.image.announce(at, window);
+            at = self.walk_until(at, window, limit, &mut strip)?;
             self.ground.monitor.step((at - reported).min(stop - reported))?;
             reported = at.min(stop);
         }
         strip.end = at;
+        strip.sum_up(self.ground);
         Ok(strip)
     }
 
     /// Objects from `at` while they begin before `stop`; none passes `limit`. Ends at a gap's end at the latest.
     fn walk_until(&mut self, mut at: u64, stop: u64, limit: u64, strip: &mut Strip) -> Result<u64> {
-        while at < stop {
+        loop {
+            at = self.run(at, stop, limit, strip);
+            if at >= stop {
+                return Ok(at);
+            }
             match self.step(at, limit) {
-                Step::Object { type_index, shape, unaligned } => {
+                Step::Object { type_index, unaligned } => {
                     let size = self.occupied(unaligned);
-                    strip.add(at, type_index, shape.method_table, unaligned, size);
+                    strip.add(at, type_index);
+                    strip.tally(type_index, unaligned, size);
                     at += size;
                 }
                 Step::NotInDump => {
@@ -142,7 +156,41 @@ impl<'a> Walker<'a> {
                 }
             }
         }
-        Ok(at)
+    }
+
+    /// Objects from `at` while they are of remembered types and lie in one slice of the file: nearly all. Returns where the first other
+    /// begins, which is for [`Self::step`] to look at.
+    fn run(&mut self, mut at: u64, stop: u64, limit: u64, strip: &mut Strip) -> u64 {
+        let (base, bytes) = (at, self.words.slice(at));
+        let layout = self.ground.layout;
+        while at < stop {
+            let Some(rest) = usize::try_from(at - base).ok().and_then(|offset| bytes.get(offset..)) else { break };
+            let Some(word) = rest.first_chunk() else { break };
+            let method_table = u64::from_le_bytes(*word) & layout.method_table_mask;
+            let slot = self.cache.slot(method_table);
+            if slot.method_table != method_table {
+                break;
+            }
+            let mut size = slot.occupied;
+            if slot.shape.component_size == 0 {
+                if size > limit - at {
+                    break;
+                }
+                strip.count(slot.number);
+            } else {
+                let count = usize::try_from(layout.array_length_offset).ok().and_then(|offset| rest.get(offset..));
+                let Some(count) = count.and_then(|count| count.first_chunk()) else { break };
+                let unaligned = slot.shape.size(u32::from_le_bytes(*count)).max(layout.minimum_size);
+                size = layout.aligned(unaligned);
+                if size > limit - at {
+                    break;
+                }
+                strip.tally(slot.number, unaligned, size);
+            }
+            strip.add(at, slot.number);
+            at += size;
+        }
+        at
     }
 
     #[inline]
@@ -178,7 +226,7 @@ impl<'a> Walker<'a> {
         if self.occupied(unaligned) > limit - at {
             return Step::Bad(format!("an object of {unaligned} bytes passes {limit:#x}"));
         }
-        Step::Object { type_index, shape, unaligned }
+        Step::Object { type_index, unaligned }
     }
 
     /// The first position from `from` where several objects in a row look right; `None` if there is none before `limit` or within `effort` bytes.
@@ -240,13 +288,28 @@ impl<'a> Walker<'a> {
 
 impl Strip {
     #[inline]
-    fn add(&mut self, at: u64, type_index: u32, method_table: u64, unaligned: u64, size: u64) {
+    fn add(&mut self, at: u64, number: u32) {
         let bit = (at - self.bits_base) >> 3;
         if let Some(word) = usize::try_from(bit >> 6).ok().and_then(|word| self.bits.get_mut(word)) {
             *word |= 1 << (bit & 63);
         }
-        self.types.push(type_index);
-        let slot = type_index as usize;
+        self.types.push(number);
+        self.addresses = self.addresses.wrapping_add(at);
+    }
+
+    /// One more object of a type without components: what it occupies is known from its type.
+    #[inline]
+    fn count(&mut self, number: u32) {
+        let slot = number as usize;
+        if slot >= self.plain.len() {
+            self.plain.resize(slot + 1, 0);
+        }
+        self.plain[slot] += 1;
+    }
+
+    #[inline]
+    fn tally(&mut self, number: u32, unaligned: u64, size: u64) {
+        let slot = number as usize;
         if slot >= self.tallies.len() {
             self.tallies.resize(slot + 1, Tally::default());
         }
@@ -254,8 +317,28 @@ impl Strip {
         tally.count += 1;
         tally.bytes += size;
         tally.unaligned_bytes += unaligned;
-        self.walked_bytes += size;
-        let sum = at.wrapping_mul(31).wrapping_add(method_table.wrapping_mul(17)).wrapping_add(size);
-        self.checksum = self.checksum.wrapping_add(sum);
+    }
+
+    /// Bytes and checksum of all objects, from how many there are of each type.
+    fn sum_up(&mut self, ground: Ground<'_>) {
+        if self.tallies.len() < self.plain.len() {
+            self.tallies.resize(self.plain.len(), Tally::default());
+        }
+        self.checksum = self.addresses.wrapping_mul(31);
+        for (number, tally) in self.tallies.iter_mut().enumerate() {
+            let plain = self.plain.get(number).copied().unwrap_or(0);
+            if tally.count + plain == 0 {
+                continue;
+            }
+            let Some(shape) = ground.shapes.shape(number) else { continue };
+            let unaligned = shape.size(0).max(ground.layout.minimum_size);
+            tally.count += plain;
+            tally.bytes += plain * ground.layout.aligned(unaligned);
+            tally.unaligned_bytes += plain * unaligned;
+            self.walked_bytes += tally.bytes;
+            let sum = shape.method_table.wrapping_mul(17).wrapping_mul(tally.count);
+            self.checksum = self.checksum.wrapping_add(sum).wrapping_add(tally.bytes);
+        }
+        self.plain = Vec::new();
     }
 }

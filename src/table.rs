@@ -138,7 +138,9 @@ impl Table {
             let cell = u32::try_from(self.cells.len()).unwrap_or(NONE);
             self.cells.push(Cell { low: (bits & 0xffff_ffff) as u32, high: (bits >> 32) as u32, rank });
             rank += bits.count_ones();
-            self.samples.resize((rank as usize).div_ceil(SAMPLE), cell);
+            if self.samples.len() < (rank as usize).div_ceil(SAMPLE) {
+                self.samples.resize((rank as usize).div_ceil(SAMPLE), cell);
+            }
         }
         self.types.extend(&strip.types);
         Ok(())
@@ -333,12 +335,11 @@ impl TypeColumn {
     /// Add discovery numbers; the column becomes wide when one does not fit.
     fn extend(&mut self, numbers: &[u32]) {
         if let Self::Narrow(types) = self {
-            let before = types.len();
-            types.extend(numbers.iter().map_while(|&number| u16::try_from(number).ok()));
-            if types.len() == before + numbers.len() {
+            let all_bits = numbers.iter().fold(0, |all, &number| all | number);
+            if u16::try_from(all_bits).is_ok() {
+                types.extend(numbers.iter().map(|&number| (number & 0xffff) as u16));
                 return;
             }
-            types.truncate(before);
             *self = Self::Wide(types.iter().copied().map(u32::from).collect());
         }
         if let Self::Wide(types) = self {
