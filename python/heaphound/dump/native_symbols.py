@@ -19,6 +19,7 @@ _SECTION_BYTES = 64
 _SYMTAB = 2  # SHT_SYMTAB
 _FUNCTIONS = (0, 2, 10)  # STT_NOTYPE (hand-written code), STT_FUNC, STT_GNU_IFUNC
 _LOCAL = 0  # STB_LOCAL
+_MOST_NAMES = 256  # of one address that are compared; aliases in libraries are some dozens
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class NativeSymbols:
         if found is None:
             return None
         name, start = found
-        return Symbol(demangle(name) or name, ip - start)
+        text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a broken image has names that are no UTF-8
+        return Symbol(demangle(text) or text, ip - start)
 
 
 class _Table:
@@ -65,7 +67,7 @@ class _Table:
             return None
         start = self._starts[index]
         first = index
-        while first > 0 and self._starts[first - 1] == start:
+        while first > max(0, index - _MOST_NAMES) and self._starts[first - 1] == start:
             first -= 1
         for start, size, _, name in sorted(self._rows[first : index + 1], key=lambda row: row[2]):
             if address < start + size:

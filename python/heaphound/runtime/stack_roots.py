@@ -14,11 +14,12 @@ from heaphound.runtime.frame_roots import FrameReferences, gc_frame_references
 from heaphound.runtime.gc_info.frame_slots import Reference, frame_references, live_slots
 from heaphound.runtime.heap import GCHeap
 from heaphound.runtime.runtime import Runtime
-from heaphound.runtime.stack_words import NO_OBJECT, StackWords, scan_words, stack_ends
+from heaphound.runtime.stack_words import NO_OBJECT, StackEnds, StackWords, scan_words
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.walk import StackWalker
 from heaphound.runtime.threads import Thread
 
+_SIGNAL_FRAME_BYTES = 1_024  # struct ucontext with all general registers; what follows are those of vectors (asm/ucontext.h)
 _ARGUMENT_BYTES = 512  # of stack arguments that a Frame may protect in its caller's frame: 64 words
 _FRAME_ERRORS = (Unreadable, Malformed, LayoutError)
 
@@ -52,7 +53,7 @@ def read_stack_roots(core: Core, walker: StackWalker, threads: Sequence[Thread],
     A frame that cannot be decoded is looked through conservatively, alone; so is the rest of a stack behind the point where the walk
     ended. Raises LayoutError where the runtime's GcInfo is not known. O(frames).
     """
-    reader = _Reader(core, walker, table, stack_ends(core, heap))
+    reader = _Reader(core, walker, table, StackEnds(core, heap))
     for thread in threads:
         if thread.os_id is not None:
             reader.read(thread, thread.os_id)
@@ -72,7 +73,7 @@ def _conservative(pieces: Sequence[StackWords]) -> list[str]:
 class _Reader:
     """Collects the roots of one dump's threads."""
 
-    def __init__(self, core: Core, walker: StackWalker, table: Heap, ends: dict[int, int]) -> None:
+    def __init__(self, core: Core, walker: StackWalker, table: Heap, ends: StackEnds) -> None:
         self._core = core
         self._walker = walker
         self._runtime: Runtime = walker.runtime
@@ -132,12 +133,20 @@ class _Reader:
 
     def _innermost(self, thread: Thread, os_id: int, frame: Frame) -> None:
         """A thread in native code that the collector would have to wait for has its references anywhere in there."""
-        registers = self._registers[os_id]
-        if not thread.cooperative or isinstance(frame, ManagedFrame):
+        if not thread.cooperative or (isinstance(frame, ManagedFrame) and frame.active):
             return
-        start = self._core_stack_pointer(os_id)
         reason = "the thread runs native code of the runtime that handles references without telling where"
-        self._add(os_id, (start, min(frame.sp, start + LIMITS.frame_scan_bytes)), registers, frame, reason)
+        registers, start = self._registers[os_id], self._core_stack_pointer(os_id)
+        run = self._walker.interruption(thread)
+        if run is not None:  # a signal's handler, which has saved the registers, and maybe has a stack of its own
+            self._add(os_id, (start, run.frames[run.switched - 1].sp + _SIGNAL_FRAME_BYTES), registers, frame, reason)
+            registers, start = {}, run.frames[run.switched].sp
+        end = self._ends.behind(os_id, start)
+        if end is not None and not start <= frame.sp <= end:
+            self.incomplete.append(f"stack of thread {os_id}: nothing leads from the stack that it runs on to that of its Frames")
+            self._add(os_id, (start, end), registers, frame, reason)
+            return
+        self._add(os_id, (start, frame.sp), registers, frame, reason)
 
     def _core_stack_pointer(self, os_id: int) -> int:
         return next(thread.stack_pointer for thread in self._core.threads if thread.os_id == os_id)
@@ -154,14 +163,15 @@ class _Reader:
 
     def _rest(self, os_id: int, end: StackEnd, registers: Mapping[str, int]) -> None:
         """The stack from where the walk ended, and the registers there, which inner frames saved below that point."""
-        limit = self._ends.get(os_id)
+        limit = self._ends.behind(os_id, end.sp)
         if limit is None or not end.sp:
             self.incomplete.append(f"the stack of thread {os_id} is not in the dump: {end.reason}")
             return
         self._add(os_id, (end.sp, limit), registers, None, end.reason)
 
     def _add(self, os_id: int, bounds: tuple[int, int], registers: Mapping[str, int], frame: Frame | None, reason: str) -> None:
-        end = min(bounds[1], self._ends.get(os_id, bounds[1]), bounds[0] + LIMITS.frame_scan_bytes)
+        behind = self._ends.behind(os_id, bounds[0])
+        end = min(bounds[1], bounds[1] if behind is None else behind, bounds[0] + LIMITS.frame_scan_bytes)
         try:
             self.words.append(scan_words(self._core, self._table, os_id, (bounds[0], end), registers, frame, reason))
         except HeaphoundError as error:

@@ -16,6 +16,7 @@ from heaphound.runtime.stacks.frame import Frame
 
 NO_OBJECT = 0xFFFFFFFF
 STACK_POINTERS = ("rsp", "sp")
+_LAST = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +78,32 @@ def scan_words(
     return StackWords(os_id, np.concatenate([np.zeros(len(held), dtype=np.uint64), slots]), table.addresses_of(indices), frame, reason)
 
 
-def stack_ends(core: Core, heap: GCHeap) -> dict[int, int]:
-    """End of each thread's stack by its id in the kernel; a thread whose stack the dump lacks is not in it.
+class StackEnds:
+    """Where stacks end. A thread has more than one where a signal's handler runs on a stack of its own.
 
     A core merges neighbouring mappings of one kind, so the segment around a stack pointer may go on into a GC segment, whose words
     are no roots. glibc's record of the stack tells its end; without one the next GC segment bounds it.
     """
-    segments = [(address, address + size) for address, size, _memory, _offset, _flags in core.image.segments if size]
-    recorded = {stack.os_id: stack.end for stack in thread_stacks(core, Ranges(segments)) if stack.exact}
-    heap_starts = sorted(segment.committed_start for segment in heap.segments)
-    ends: dict[int, int] = {}
-    for thread in core.threads:
-        pointer = stack_pointer(thread.registers)
-        end = None if pointer is None else next((end for start, end in segments if start <= pointer < end), None)
-        if pointer is None or end is None:
-            continue
-        position = bisect_right(heap_starts, pointer)
-        bounds = [end, recorded.get(thread.os_id, end), *heap_starts[position : position + 1]]
-        ends[thread.os_id] = min(bounds)
-    return ends
+
+    def __init__(self, core: Core, heap: GCHeap) -> None:
+        self._segments = sorted((address, address + size) for address, size, _memory, _offset, _flags in core.image.segments if size)
+        self._recorded = {stack.os_id: (stack.start, stack.end) for stack in thread_stacks(core, Ranges(self._segments)) if stack.exact}
+        self._heap_starts = sorted(segment.committed_start for segment in heap.segments)
+
+    def behind(self, os_id: int, address: int) -> int | None:
+        """End of the stack of a thread in which an address lies; None where the dump does not have that memory."""
+        index = bisect_right(self._segments, (address, _LAST)) - 1
+        if index < 0 or address >= self._segments[index][1]:
+            return None
+        start, end = self._recorded.get(os_id, (0, 0))
+        position = bisect_right(self._heap_starts, address)
+        bounds = [self._segments[index][1], *self._heap_starts[position : position + 1]]
+        return min(*bounds, end) if start <= address < end else min(bounds)
+
+
+def stack_ends(core: Core, heap: GCHeap) -> dict[int, int]:
+    """End of the stack that each thread runs on, by its id in the kernel; a thread whose stack the dump lacks is not in it."""
+    ends = StackEnds(core, heap)
+    pointers = {thread.os_id: stack_pointer(thread.registers) for thread in core.threads}
+    found = {os_id: ends.behind(os_id, pointer) for os_id, pointer in pointers.items() if pointer is not None}
+    return {os_id: end for os_id, end in found.items() if end is not None}

@@ -68,3 +68,8 @@ def test_tables_that_make_no_sense_name_nothing(tmp_path: Path) -> None:
     image = elf_library(SYMBOLS)
     broken = with_symtab(image, hidden=0x200)[:-10]
     assert named(tmp_path, image, 0x103, disk=broken) == Symbol("first", 3)
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    image = elf_library(SYMBOLS, hash_table=None).replace(b"first\0", b"fi\xffst\0")
+    assert named(tmp_path, image, 0x103) == Symbol("fi\ufffdst", 3)

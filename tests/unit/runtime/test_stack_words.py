@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from heaphound.runtime.stack_words import stack_ends
+from heaphound.runtime.stack_words import StackEnds, stack_ends
 
 READ_WRITE = 6
 
@@ -34,3 +34,10 @@ def test_a_heap_below_a_stack_does_not_end_it() -> None:
 
 def test_a_thread_whose_stack_is_not_in_the_dump_has_no_end() -> None:
     assert stack_ends(core([(0x10000, 0x20000)], {1: 0x18000, 2: 0x70000}), heap()) == {1: 0x20000}
+
+
+def test_a_thread_may_have_another_stack() -> None:
+    """That which a signal's handler interrupted, for one, when the handler runs on a stack of its own."""
+    ends = StackEnds(core([(0x10000, 0x20000), (0x70000, 0x90000)], {1: 0x18000}), heap(0x88000))
+    wanted = {0x10000: 0x20000, 0x1FFF8: 0x20000, 0x20000: None, 0x70008: 0x88000, 0x88008: 0x90000, 0x90000: None}
+    assert {address: ends.behind(1, address) for address in wanted} == wanted

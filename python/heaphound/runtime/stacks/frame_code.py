@@ -37,6 +37,17 @@ class FrameCodes:
         section = self._locator.section_at(address)
         return section is not None and section.kind != "stubs"
 
+    def ends_native_frames(self, address: int) -> bool:
+        """Whether native frames end at an address: it is managed code, also where that cannot be undone. Raises nothing of the dump's."""
+        try:
+            return self.is_managed(address)
+        except (Unreadable, Malformed, LayoutError):
+            # A dump without images lacks the tables of ready-to-run code: native it is not, and no call frame information undoes it.
+            try:
+                return self.is_in_managed_range(address)
+            except (Unreadable, Malformed, LayoutError):
+                return False
+
     def find(self, address: int) -> FrameCode | None:
         """The code at an address; None when it is no managed code. Raises Unreadable, Malformed, LayoutError."""
         if address not in self._known:

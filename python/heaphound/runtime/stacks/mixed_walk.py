@@ -12,7 +12,6 @@ from heaphound.dump.call_frames import NativeUnwinder
 from heaphound.dump.guessed_caller import CallerGuess
 from heaphound.dump.native_frames import NativeFrame, NativeFrames, NativeRun
 from heaphound.dump.native_registers import IP_SP_FP
-from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
 from heaphound.runtime.stacks.further_frames import FurtherFrames, MixedFrame, up_to_diverted_return
@@ -49,7 +48,7 @@ class MixedWalker:
             yield from self._joined(run, between, item)
             yield item
             run, between = _NO_RUN, []
-            if isinstance(item, ManagedFrame) and item.caller is not None and not self._is_managed(item.caller.ip):
+            if isinstance(item, ManagedFrame) and item.caller is not None and not self._walker.codes.ends_native_frames(item.caller.ip):
                 run = self._run(item.caller.values, active=False)
         yield from self._joined(run, between, None)
 
@@ -71,20 +70,9 @@ class MixedWalker:
         yield from self._held_against(run, None).frames
 
     def _run(self, values: Mapping[str, int], active: bool) -> NativeRun:
-        run = self._native.run(values, active, self._is_managed, max(1, self._left))
+        run = self._native.run(values, active, self._walker.codes.ends_native_frames, max(1, self._left))
         self._left -= len(run.frames)  # of the whole thread: between wild Frames the same native frames could be met again and again
         return run
-
-    def _is_managed(self, address: int) -> bool:
-        codes = self._walker.codes
-        try:
-            return codes.is_managed(address)
-        except (Unreadable, Malformed, LayoutError):
-            # A dump without images lacks the tables of ready-to-run code: native it is not, and no call frame information undoes it.
-            try:
-                return codes.is_in_managed_range(address)
-            except (Unreadable, Malformed, LayoutError):
-                return False
 
     def _held_against(self, run: NativeRun, following: ManagedFrame | StackEnd | None) -> NativeRun:
         """The same run; its last frame has a problem where it does not lead to the managed frame that follows."""
@@ -94,6 +82,10 @@ class MixedWalker:
             if run.arrived is None:
                 return run
             problem = f"it leads to managed code at {run.arrived[self._ip]:#x}, to which no Frame of the runtime leads"
+        elif isinstance(following, ManagedFrame) and following.active and run.arrived is not None and run.arrived[self._ip] == following.ip:
+            # A fault is handled on another stack than it happened on, below a frame made up to show where (SwitchStackAndExecuteHandler and
+            # ExecuteHandlerOnOriginalStack of src/coreclr/pal/src/exception/signal.cpp).
+            return run
         elif run.arrived is None:
             problem = "the thread begins here by its native frames; the Frame of the runtime leads to the managed frame that follows"
         else:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from heaphound.dump.call_frames import NativeUnwinder
 from heaphound.dump.core import Core
+from heaphound.dump.native_frames import NativeRun
 from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.code import CodeLocator
@@ -26,6 +27,7 @@ from heaphound.runtime.stacks.frame_rules import FrameRules
 from heaphound.runtime.stacks.frame_types import CONTEXT_POINTER
 from heaphound.runtime.stacks.handlers import mark_handlers
 from heaphound.runtime.stacks.helper_frames import HelperFrames
+from heaphound.runtime.stacks.interrupted import InterruptedCode
 from heaphound.runtime.stacks.registers import RegisterContext
 from heaphound.runtime.threads import NO_FRAME, Thread, ThreadState
 
@@ -45,6 +47,7 @@ class StackWalker:
         self._exact = ExactMethods(runtime, self.codes, locator.methods, self.gc_infos, self.debug_infos)
         self.rules = FrameRules(locator.tables, runtime.core.machine)
         self._clauses = ExceptionClauses(locator.tables, runtime.layout, locator)
+        self._interrupted = InterruptedCode(runtime.core, self.native, self.codes)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
 
     def walk(self, thread: Thread) -> Iterator[Frame | StackEnd]:
@@ -58,11 +61,20 @@ class StackWalker:
         if registers is None:
             yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
             return
-        start = RegisterContext(self.runtime.core.machine, registers)
+        start, active = RegisterContext(self.runtime.core.machine, registers), True
+        run = self.interruption(thread)
+        if run is not None and run.arrived is not None:
+            start, active = RegisterContext(start.machine, run.arrived), run.active
         diverted = DivertedReturn(self.runtime.memory, thread.address) if thread.state_bits & ThreadState.HIJACKED else None
         exceptions = read_exceptions(self.runtime.memory, self.runtime.layout, self.runtime.core.machine, thread.address)
-        for frame in mark_handlers(_Walk(self, start, thread.frame, diverted).run(), self._clauses, exceptions):
+        for frame in mark_handlers(_Walk(self, start, active, thread.frame, diverted).run(), self._clauses, exceptions):
             yield self._named(frame) if isinstance(frame, ManagedFrame) else frame
+
+    def interruption(self, thread: Thread) -> NativeRun | None:
+        """The native frames of a signal's handler that lead to the managed code in which a walk of the thread begins; None where it begins
+        where the thread runs."""
+        registers = self._registers.get(thread.os_id or 0)
+        return None if registers is None else self._interrupted.of(thread, registers)
 
     def follow(self, context: RegisterContext, active: bool) -> Iterator[ManagedFrame]:
         """The frames of managed code from registers on, up to native code, or to what cannot be undone.
@@ -95,12 +107,14 @@ def walk_stack(runtime: Runtime, locator: CodeLocator, thread: Thread, core: Cor
 class _Walk:
     """One walk: the registers so far, and the next explicit Frame."""
 
-    def __init__(self, walker: StackWalker, context: RegisterContext, frame: int | None, diverted: DivertedReturn | None) -> None:
+    def __init__(
+        self, walker: StackWalker, context: RegisterContext, active: bool, frame: int | None, diverted: DivertedReturn | None
+    ) -> None:
         self._walker = walker
         self._diverted = diverted
         self._context = context
         self._frame = frame or 0
-        self._active = True
+        self._active = active
         self._interrupted = False
         self._managed_sp = -1
         self._met: int | None = None

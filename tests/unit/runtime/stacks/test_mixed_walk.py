@@ -50,7 +50,7 @@ def walk(core: Core, *items: Any, frame_bytes: int = 0, **registers: int) -> lis
 
     walker: Any = SimpleNamespace(
         runtime=SimpleNamespace(core=core),
-        codes=SimpleNamespace(is_managed=lambda address: MANAGED <= address < MANAGED + 0x100),
+        codes=SimpleNamespace(ends_native_frames=lambda address: MANAGED <= address < MANAGED + 0x100),
         walk=lambda _thread: iter(items),
         follow=follow,
     )
@@ -147,6 +147,13 @@ def test_a_disagreement_is_told(process: NativeProcess, items: list[Any], reason
     assert f"{MANAGED + 4:#x}" in problem
 
 
+def test_a_handler_on_another_stack_than_the_fault(process: NativeProcess) -> None:
+    """It begins with a frame made up for debuggers, which returns to the instruction that faulted, at a stack pointer apart."""
+    faulted = ManagedFrame(METHOD, context(MANAGED + 4, STACK + 0x900), None, active=True)
+    found = walk(process.core(library(b""), MANAGED + 4), explicit(STACK + 4, kind="FaultingExceptionFrame"), faulted)
+    assert problems(found) == []
+
+
 def test_the_beginning_of_a_thread_below_a_managed_frame(process: NativeProcess) -> None:
     found = walk(process.core(library(bytes([UNDEFINED, 16]))), managed(MANAGED + 4, STACK + 40))
     assert "the thread begins here" in problems(found)[0]
@@ -162,7 +169,7 @@ def test_a_stack_that_cannot_be_walked(process: NativeProcess) -> None:
 def test_threads_that_the_runtime_does_not_know(process: NativeProcess) -> None:
     core = process.core(library(b""), NATIVE + 1, 0)
     core.threads[0].registers.update({"rip": NATIVE + 8, "rsp": STACK})
-    walker: Any = SimpleNamespace(runtime=SimpleNamespace(core=core), codes=SimpleNamespace(is_managed=lambda _: False))
+    walker: Any = SimpleNamespace(runtime=SimpleNamespace(core=core), codes=SimpleNamespace(ends_native_frames=lambda _: False))
     assert told(list(MixedWalker(walker).walk_native(7))) == ["native 0x0", "native 0x8"]
     (end,) = MixedWalker(walker).walk_native(8)
     assert isinstance(end, StackEnd)

@@ -87,14 +87,14 @@ class ToyStack:
 
     def walk(self, frame: int | None, os_id: int = 7) -> list[Any]:
         """All that the walk of a thread with this innermost Frame yields."""
-        core = SimpleNamespace(machine=self.machine, threads=[SimpleNamespace(os_id=7, registers=self.registers)])
+        core = SimpleNamespace(machine=self.machine, memory=self.memory, threads=[SimpleNamespace(os_id=7, registers=self.registers)])
         runtime: Any = SimpleNamespace(memory=self.memory, layout=self.layout, core=core)
         methods = SimpleNamespace(method=self._method)
         locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=lambda _address: None)
         walker = StackWalker(runtime, locator)
         walker.codes.find = self._find  # type: ignore[method-assign]  # stands in for the code ranges of a process
-        state = ThreadState.HIJACKED if self.thread else 0
-        thread: Any = SimpleNamespace(os_id=os_id, frame=frame, address=self.thread or self.throwing, state_bits=state)
+        state, address = ThreadState.HIJACKED if self.thread else 0, self.thread or self.throwing
+        thread: Any = SimpleNamespace(os_id=os_id, frame=frame, cooperative=False, address=address, state_bits=state)
         return list(walker.walk(thread))
 
     def _find(self, address: int) -> FrameCode | None:
