@@ -6,6 +6,8 @@ import pytest
 
 import heaphound
 from heaphound.errors import DumpError, HeaphoundError
+from heaphound.views.page import Fact
+from heaphound.views.text.tasks import page
 from tests.lab import held
 from tests.lab.dumps import Recipe, zoo
 from tests.lab.kinds import Kind, make_kinds, make_small_crash
@@ -38,6 +40,15 @@ def test_the_kind_is_known_and_the_remedy_named(small: tuple[heaphound.Dump, hea
     assert (states["threads"], states["stacks"]) == ("available", "available")
     assert states["heap walk"] in ("partial", "unavailable")
     assert states["modules"] != "unavailable" != states["type names"]
+
+
+def test_async_methods_are_not_counted_as_none(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
+    """Zoo has six that wait: what the file lacks of the heap is said beside the number, or there is no number."""
+    answer = small[0].tasks()
+    told = next(fact for fact in page(answer) if isinstance(fact, Fact))
+    lacking = "not known: nothing of the heap is in this file" if answer.coverage.without_heap else " % of the heap that are in this file; "
+    assert (told.label, answer.result.waiting is None) == ("Waiting", answer.coverage.without_heap)
+    assert lacking in told.text
 
 
 def test_what_is_not_there_is_not_taken_for_a_wrong_number(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:

@@ -2,7 +2,7 @@
 
 from heaphound.address import Address
 from heaphound.results.answer import Answer, Coverage
-from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, TasksResult
+from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, FaultRow, TaskCounts, TasksResult
 from tests.unit.answers import DUMP
 
 TASKS = Answer(
@@ -23,7 +23,13 @@ TASKS = Answer(
                 Address(0x7F43D680A048),
                 9_600_000,
                 "a TaskCompletionSource that nobody has completed, held by Shop.Gateway.reply",
-                blocked=(AsyncThreadRow(4711, 7, "orders", "Shop.Orders.Drain()", "task"),),
+                blocked=(
+                    AsyncThreadRow(4711, 7, "orders", "Shop.Orders.Drain()", "task", Address(0x7F43D680A7F8)),
+                    AsyncThreadRow(4713, 9, None, "Shop.Orders.Peek()", "task", Address(0x7F43D680A048)),
+                    AsyncThreadRow(4714, 10, None, "Shop.Orders.Read()", "task", Address(0x7F43D680A7B8)),
+                ),
+                outermost_count=4000,
+                awaiting_count=1,
             ),
             AsyncStackRow(
                 1,
@@ -40,10 +46,43 @@ TASKS = Answer(
                 ),
                 None,
             ),
+            AsyncStackRow(
+                12,
+                (
+                    *(
+                        AsyncFrameRow(
+                            "Shop.Tree.Walk", state, Address(0x7F43D6900300 + at), "Shop.Tree+<Walk>d__2", "Tree.cs", 8, "method", 9
+                        )
+                        for at, state in enumerate([0, *[1] * 10])
+                    ),
+                    AsyncFrameRow("Shop.Tree.Run", 0, Address(0x7F43D6900400), "Shop.Tree+<Run>d__1"),
+                ),
+                "System.Threading.Tasks.Task+DelayPromise",
+                Address(0x7F43D6900500),
+                None,
+                "Task.Delay of 2 h",
+                outermost_count=12,
+                awaiting_count=12,
+                frames_left_out=1990,
+            ),
+            AsyncStackRow(
+                1,
+                (),
+                "System.Threading.Tasks.Task",
+                Address(0x7F43D6900600),
+                0,
+                "a TaskCompletionSource that nobody has completed",
+                blocked=(AsyncThreadRow(4715, 11, "timed", "Shop.Orders.Wait()", "task", Address(0x7F43D6900600)),),
+            ),
         ),
         40_001,
         3,
         1,
         5,
+        TaskCounts(1, 2, 0, 1, 60_003, 1200, 31, 1),
+        (
+            FaultRow("System.IO.IOException", 30, 30, Address(0x7F43D6900700), Address(0x7F43D6900800)),
+            FaultRow("an exception that is not in the dump", 1, None, Address(0x7F43D6900900), None),
+        ),
     ),
 )

@@ -19,7 +19,10 @@ DEEPEST_STRUCT = 5
 AWAITERS = ("<>u__", "$A")  # names that the compilers of C# and Visual Basic give; F# has `awaiter` in the name
 TASK_FIELDS = ("m_task", "_task", "_obj")  # of awaiters and of ValueTask: what they wait for
 
-NodeKind = Literal["method", "suspended", "continuation", "all", "any", "unwrap", "timeout", "task", "thunk"]
+TASK = "System.Threading.Tasks.Task"
+STATES, BUILDERS = ("<>1__state", "$State"), ("<>t__builder", "$Builder")
+
+NodeKind = Literal["method", "suspended", "continuation", "all", "any", "unwrap", "timeout", "task", "thunk", "parallel"]
 
 # Tasks that end when others end, by the name of their class without its generic arguments.
 _COMBINATORS: dict[str, NodeKind] = {
@@ -64,6 +67,10 @@ class NodeShape:
     """Of a suspended method (and of a thunk, to the innermost of them): who goes on after it."""
     resume_offset: int | None = None
     """Of a suspended method: address of the stub that goes on with it."""
+    is_machine: bool = False
+    """It is a state machine by itself: of a builder that keeps no box that is known, or of a box."""
+    builder: tuple[int, ...] = ()
+    """Of such a one: offsets of the references in its builder, which lead to what its caller awaits."""
 
 
 def node_shape(found: Type) -> NodeShape | None:
@@ -74,6 +81,8 @@ def node_shape(found: Type) -> NodeShape | None:
         return _suspended(found)
     plain = plain_name(found.name)
     kind = _COMBINATORS.get(plain)
+    if kind is None and (("+<" in found.name and "d__" in found.name) or "+VB$StateMachine_" in found.name):
+        return _machine(found)
     if kind is None and plain.startswith(tuple(f"System.Threading.Tasks.{name}" for name in _CONTINUATIONS)):
         kind = "continuation"
     if kind is None:
@@ -105,7 +114,7 @@ def _box(found: Type) -> NodeShape | None:
         return None
     inner = machine.type.type or machine.type.layout
     members = {} if inner is None else fields_by_name(inner)
-    state = members.get("<>1__state") or members.get("$State")
+    state = members.get(STATES[0]) or members.get(STATES[1])
     is_object = machine.is_reference
     base = STARTS if is_object else STARTS + machine.offset
     return NodeShape(
@@ -119,6 +128,28 @@ def _box(found: Type) -> NodeShape | None:
         machine_offset=STARTS + machine.offset,
         machine_is_object=is_object,
         state_offset=None if state is None else state.offset,
+    )
+
+
+def _machine(found: Type) -> NodeShape | None:
+    """A state machine in an object of its own. One without a builder is that of an iterator that waits for nothing."""
+    members = fields_by_name(found)
+    state = members.get(STATES[0]) or members.get(STATES[1])
+    builder = members.get(BUILDERS[0]) or members.get(BUILDERS[1])
+    if state is None or state.offset is None or builder is None:
+        return None
+    return NodeShape(
+        type=found,
+        kind="method",
+        flags_offset=None,
+        continuation_offset=None,
+        awaited=tuple(STARTS + offset for offset in _awaiters(members)),
+        state_machine=found,
+        state_machine_name=found.name,
+        machine_offset=STARTS,
+        state_offset=state.offset,
+        is_machine=True,
+        builder=tuple(STARTS + offset for _, offset in _references(builder, 0, DEEPEST_STRUCT)),
     )
 
 

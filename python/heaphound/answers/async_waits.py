@@ -4,10 +4,12 @@ Names of classes and fields: System.Private.CoreLib, System.Threading.Channels a
 """
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
-from heaphound.answers.async_nodes import STARTS, fields_by_name
+from heaphound.answers.async_holders import Holders
+from heaphound.answers.async_nodes import fields_by_name
 from heaphound.answers.naming import Naming
-from heaphound.errors import HeaphoundError, Malformed, Unreadable
+from heaphound.errors import HeaphoundError, Malformed
 from heaphound.runtime.delegates import SingleDelegate
 from heaphound.runtime.types import Type
 from heaphound.runtime.values import OBJECT_HEADER_BYTES
@@ -18,14 +20,15 @@ PLAIN = {
     "System.IO.Pipelines.": "data or room in a pipe (System.IO.Pipelines)",
 }
 FOR_EVER = 0xFFFFFFFF  # Timeout.Infinite as TimerQueueTimer keeps it
-HOLDERS_LOOKED_AT = 64
 HOPS = 4
-QUEUE_HOPS = 6  # from a method to its delegate, to what wraps that, to the array of a queue, the queue, what owns it
-QUEUES = ("System.Threading.SynchronizationContext", "System.Threading.Tasks.TaskScheduler")
+LONGEST_QUEUE = 1_000_000
+LONGEST_RING = 10_000
+SEMAPHORE = "System.Threading.SemaphoreSlim"
 SOURCE = "System.Threading.Tasks.TaskCompletionSource"
 # SocketAsyncOperation of System.Net.Sockets: what a SocketAsyncEventArgs is at.
 SOCKET_OPERATIONS = ("an operation", "accept", "connect", "disconnect", "receive", "receive", "receive", "send", "send", "send")
-STARTED = 0x10000  # Task.TASK_STATE_STARTED: its delegate was handed to a thread
+# Task.TASK_STATE_*: given to its scheduler, its delegate called, its delegate done but not all child tasks
+STARTED, DELEGATE_INVOKED, WAITING_ON_CHILDREN = 0x10000, 0x20000, 0x800000
 
 
 class Waits:
@@ -35,6 +38,7 @@ class Waits:
         self._session = session
         self._naming = naming
         self._memory = session.core.memory
+        self.holders = Holders(session, naming)
 
     def words(self, address: int) -> str:
         """What waiting for this object means."""
@@ -55,8 +59,8 @@ class Waits:
         if any(base.name == "System.Threading.Tasks.Task" for base in (found, *found.bases())):
             return self._promise(address, found)
         if any(field.type_name.startswith("System.Threading.Tasks.Sources.ManualResetValueTaskSourceCore<") for field in found.fields):
-            return f"a result that {name} has not been given"
-        return f"{name}, an awaiter or source of its own kind"
+            return f"a result that {name} has not been given{self.holders.held_by(address)}"
+        return f"{name}, an awaiter or source of its own kind{self.holders.held_by(address)}"
 
     def _known(self) -> Iterator[tuple[str, Callable[[int, Type], str]]]:
         yield "System.Threading.Tasks.Task+DelayPromise", self._delay
@@ -72,28 +76,75 @@ class Waits:
         milliseconds = self._memory.u32(timer + self._offset(holder, "_dueTime"))
         return "Task.Delay without end" if milliseconds == FOR_EVER else f"Task.Delay of {duration(milliseconds)}"
 
-    def _semaphore(self, address: int, found: Type) -> str:
-        node, waiting = address, 1
-        while waiting < HOLDERS_LOOKED_AT and (before := self._pointer(node, found, "Prev")):
-            node, waiting = before, waiting + 1
-        owner = next((one for one in self._holders(node) if self._naming.type_of(one) == "System.Threading.SemaphoreSlim"), None)
+    @cached_property
+    def semaphores(self) -> dict[int, int]:
+        """What waits in the queue of a SemaphoreSlim → the SemaphoreSlim."""
+        found: dict[int, int] = {}
+        table = self._session.table
+        for index, method_table in enumerate(table.method_tables.tolist()):
+            if self._naming.type_name(method_table) == SEMAPHORE:
+                for semaphore in table.addresses_of(table.instances(index)).tolist():
+                    self._enter_queue(semaphore, found)
+        return found
+
+    def _enter_queue(self, semaphore: int, found: dict[int, int]) -> None:
+        try:
+            node = self._pointer(semaphore, self._type(semaphore), "m_asyncHead")
+            following = self._offset(self._type(node), "Next") if node else 0
+            while node and node not in found and len(found) < LONGEST_QUEUE:
+                found[node] = semaphore
+                node = self._memory.pointer(node + following)
+        except (HeaphoundError, KeyError):
+            return  # who waits behind that is not in the dump: those show a SemaphoreSlim without its address
+
+    def owner(self, address: int) -> int:
+        """The object that many wait for through objects of their own: a SemaphoreSlim; else the object itself."""
+        return self.semaphores.get(address, address)
+
+    def continuation_of(self, address: int) -> str | None:
+        """Where the delegate lies that lets a method go on, when no object says that the method waits for it; None for none found."""
+        for holder in self.holders.of(address):
+            kind = self.holders.type_of(holder)
+            if kind is not None and kind.is_delegate:
+                held = self.holders.held_by(holder)
+                if held:
+                    return f"whoever calls its continuation{held}"
+        return None
+
+    def _semaphore(self, address: int, _found: Type) -> str:
+        owner = self.semaphores.get(address)
         if owner is None:
             return "a SemaphoreSlim"
-        semaphore = self._type(owner)
-        count = self._memory.u32(owner + self._offset(semaphore, "m_currentCount"))
-        return f"a SemaphoreSlim at {owner:#x}, whose count is {count}{self._held_by(owner)}"
+        count = self._memory.u32(owner + self._offset(self._type(owner), "m_currentCount"))
+        held = self.holders.held_by(owner)
+        return f"a SemaphoreSlim at {owner:#x}, whose count is {count}{held}; who has entered it is not recorded anywhere"
 
     def _channel(self, address: int, found: Type) -> str:
         name = found.name
         what = "room in" if "Write" in name or name.startswith("System.Threading.Channels.VoidAsyncOperationWithData") else "data in"
-        for holder in self._around(address, HOPS):
+        for holder in self.holders.around(address, HOPS):
             kind = self._naming.type_of(holder) or ""
             if kind.startswith("System.Threading.Channels.") and kind.endswith(("ChannelReader", "ChannelWriter")):
                 holder = self._pointer(holder, self._type(holder), "_parent")
                 kind = self._naming.type_of(holder) or ""
             if kind.startswith("System.Threading.Channels.") and kind.partition("<")[0].endswith("Channel"):
-                return f"{what} {kind} at {holder:#x}{self._held_by(holder)}"
+                what = "room in" if self._waits_to_write(holder, address) else what
+                return f"{what} {kind} at {holder:#x}{self.holders.held_by(holder)}"
         return f"{what} a channel"
+
+    def _waits_to_write(self, channel: int, address: int) -> bool:
+        """Whether an operation is in the ring of those that a bounded channel tells when it has room (WaitToWriteAsync)."""
+        try:
+            last = node = self._pointer(channel, self._type(channel), "_waitingWritersTail")
+            for _ in range(LONGEST_RING):
+                if node in (0, address):
+                    return node == address
+                node = self._pointer(node, self._type(node), "<Next>k__BackingField")
+                if node == last:
+                    return False
+        except (HeaphoundError, KeyError):
+            pass
+        return False
 
     def _socket(self, address: int, found: Type) -> str:
         fields = fields_by_name(found)
@@ -116,41 +167,29 @@ class Waits:
     def _promise(self, address: int, found: Type) -> str:
         action = self._pointer(address, found, "m_action")
         if action:
-            flags = self._memory.u32(address + self._offset(found, "m_stateFlags"))
-            state = "runs" if flags & STARTED else "is queued"
-            return f"{self.method_of(action)}, which {state} as a task"
-        for holder in self._holders(address):
+            return f"{self.method_of(action)}{self._progress(address, found)}"
+        for holder in self.holders.of(address):
             kind = self._type(holder)
             if kind.name.startswith("System.Net.Sockets."):  # 3.1: the task of an accept or receive
                 return self._socket(holder, kind)
             source = next((one.name for one in (kind, *kind.bases()) if one.name.startswith(SOURCE)), None)
             if source is not None:
                 own = "a TaskCompletionSource" if kind.name.startswith(SOURCE) else f"{kind.name} (a TaskCompletionSource)"
-                return f"{own} that nobody has completed{self._held_by(holder)}"
-        return f"{found.name} that nobody has completed; no TaskCompletionSource of it is left"
+                return f"{own} that nobody has completed{self.holders.held_by(holder)}"
+        held = self.holders.held_by(address)
+        return f"{found.name} that nobody has completed{held or '; no TaskCompletionSource of it is left'}"
 
-    def queue_of(self, address: int) -> str | None:
-        """The synchronization context or task scheduler that has been handed a method and has not run it; None where none is found."""
-        for holder in self._around(address, QUEUE_HOPS):
-            try:
-                kind = self._type(holder)
-                if any(base.name in QUEUES for base in kind.bases()):
-                    return f"{kind.name} at {holder:#x}"
-            except (Unreadable, Malformed):
-                continue
-        return None
-
-    def _around(self, address: int, hops: int) -> Iterator[int]:
-        """Objects that refer to an object, then those that refer to these, and so on: each once, so many at most in a step."""
-        front, seen = [address], {address}
-        for _ in range(hops):
-            following: list[int] = []
-            for holder in (holder for one in front for holder in self._holders(one)):
-                if holder not in seen:
-                    seen.add(holder)
-                    following.append(holder)
-                    yield holder
-            front = following[:HOLDERS_LOOKED_AT]
+    def _progress(self, address: int, found: Type) -> str:
+        """How far a task with a delegate has come. Source: Task.Status, src/libraries/System.Private.CoreLib, Threading/Tasks/Task.cs."""
+        flags = self._memory.u32(address + self._offset(found, "m_stateFlags"))
+        if flags & WAITING_ON_CHILDREN:
+            return ", a task that is done but for the child tasks attached to it"
+        if flags & DELEGATE_INVOKED:
+            return ", which runs as a task"
+        if not flags & STARTED:
+            return ", a task that nobody has started"
+        queue = self.holders.queue_of(address)
+        return f", a task that is in {queue}, and has not begun" if queue is not None else ", a task that is queued, and has not begun"
 
     def method_of(self, delegate: int) -> str:
         """The method that a delegate calls; its code address where that is not known."""
@@ -160,37 +199,6 @@ class Waits:
             self._session.code.resolve(single.code) if single.method_desc is None else self._session.code.methods.method(single.method_desc)
         )
         return f"code at {single.code:#x}" if method is None else method.full_name
-
-    def _held_by(self, address: int) -> str:
-        """`, held by X.field`: by a static if it is one, else by the first object that has it in a field."""
-        session = self._session
-        for holder in self._holders(address):
-            index = session.table.index_of(holder)
-            if index is not None and session.static_holders.is_holder(index):
-                for slot in self._slots(holder, address):
-                    static = session.static_holders.field(slot)
-                    if static is not None:
-                        return f", held by static {static.declaring_type}.{static.field}"
-        for holder in self._holders(address):
-            name = self._naming.type_of(holder) or ""
-            edge = session.edge(holder, address)
-            if not edge.startswith(("[", "(")) and not name.startswith("System."):
-                return f", held by {name}.{edge}"
-        return ""
-
-    def _slots(self, holder: int, target: int) -> Iterator[int]:
-        """Addresses of the slots of an Object[] that hold the target."""
-        count = min(self._memory.u32(holder + STARTS), 1 << 16)
-        for number, value in enumerate(self._memory.words(holder + 2 * STARTS, count)):
-            if value == target:
-                yield holder + 2 * STARTS + 8 * number
-
-    def _holders(self, address: int) -> list[int]:
-        index = self._session.table.index_of(address)
-        if index is None:
-            return []
-        indices = self._session.graph.referrers(index)[:HOLDERS_LOOKED_AT]
-        return [int(self._session.table.address_of(int(one))) for one in indices]
 
     def _type(self, address: int) -> Type:
         mask = ~self._session.runtime.layout.constant("ObjectToMethodTableUnmask")

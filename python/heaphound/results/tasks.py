@@ -22,7 +22,7 @@ class AsyncFrameRow:
     kind: str = "method"
     """``method`` (async method or iterator), ``suspended`` (a method that the runtime itself suspended, 10.0 and later),
     ``continuation`` (of ContinueWith), ``all``, ``any``, ``unwrap``, ``timeout`` (WaitAsync), ``task`` (a ValueTask turned into a task),
-    ``thunk`` (the task of suspended methods, where these are not known)."""
+    ``parallel`` (Parallel.ForEachAsync), ``thunk`` (the task of suspended methods, where these are not known)."""
     await_line: int | None = None
     """Line of the await that it waits at; None without a PDB or where it stands at none."""
 
@@ -37,11 +37,16 @@ class AsyncThreadRow:
     method: str | None
     waits: str | None = None
     """What it waits for, as in ``threads``."""
+    task: Address | None = None
+    """The task whose end it waits for, of the stack's outermost method or of one further in; None for a thread that runs a method."""
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncStackRow:
-    """Logical stacks that are alike: `frames` of one of them, what waits innermost first, what nobody awaits last."""
+    """Logical stacks that are alike: `frames` of one of them, what waits innermost first, what nobody awaits last.
+
+    Without frames it is a thread that blocks until a task ends that no async method has to do with.
+    """
 
     count: int
     frames: tuple[AsyncFrameRow, ...]
@@ -49,22 +54,63 @@ class AsyncStackRow:
     """Type of what the innermost one awaits; None where nothing leads to it: it runs, is about to, or was forgotten."""
     awaiting_address: Address | None = None
     retained_bytes: int | None = None
-    """What the outermost objects of these stacks keep alive, together."""
+    """What the objects of these stacks keep alive, together; None where they are too long for that (over 1000)."""
     waits_for: str | None = None
     """The same in words, of the example: a timer, a semaphore, a promise that nobody has kept."""
     running: tuple[AsyncThreadRow, ...] = ()
     """Threads that run the innermost method."""
     blocked: tuple[AsyncThreadRow, ...] = ()
-    """Threads that block until an outermost one of these stacks ends."""
+    """Threads that block until one of these stacks ends, or a method further in or what it waits for."""
+    outermost_count: int | None = None
+    """How many different objects are outermost: fewer than `count` where one waits for several (Task.WhenAll)."""
+    awaiting_count: int = 0
+    """How many different objects the innermost ones await: 1 where all wait for the same, 0 where that is not known."""
+    frames_left_out: int = 0
+    """Frames of a very long stack that are not listed, between the last two."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """All tasks on the heap by how far they have come; each counts once."""
+
+    created: int
+    """Made with a delegate, and never started."""
+    queued: int
+    """Given to their scheduler, which has not begun them."""
+    running: int
+    waiting_for_children: int
+    """Done but for the child tasks that are attached to them."""
+    promised: int
+    """Without a delegate, to be completed by somebody: async methods that wait, TaskCompletionSource, timers."""
+    completed: int
+    faulted: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """Tasks that failed with one type of exception. `task` is one of them, one that is not observed if there is one; `exception` is its."""
+
+    type: str
+    count: int
+    unobserved: int | None
+    """How many have an exception that nobody has seen: no await, no Wait, no Result, no Exception; None where it cannot be read."""
+    task: Address
+    exception: Address | None
 
 
 @dataclass(frozen=True, slots=True)
 class TasksResult:
-    """Logical stacks, the most frequent first. `waiting` counts all boxes of methods that wait, `finished` those that have ended."""
+    """Logical stacks, the most frequent first. `waiting` counts all methods that wait, `finished` the boxes of those that have ended.
+
+    Both are None, like `counts`, where nothing of the heap is in the dump; where it lacks parts they count what there is.
+    """
 
     stacks: tuple[AsyncStackRow, ...]
-    waiting: int
-    finished: int
+    waiting: int | None
+    finished: int | None
     left_out: int = 0
     cut: int = 0
     """Waiting objects beyond the bound of the search, and stacks beyond theirs: they are not in `stacks`."""
+    counts: TaskCounts | None = None
+    faults: tuple[FaultRow, ...] = ()

@@ -11,7 +11,7 @@ from heaphound.address import Address
 from heaphound.results.answer import Answer
 from heaphound.results.verify import Checksum
 
-VERSIONS: dict[str, int] = {"exceptions": 2}
+VERSIONS: dict[str, int] = {"exceptions": 2, "tasks": 2}
 """Number of a verb's schema, where it is not 1. It goes up when a key changes its meaning or goes away, never when one is added."""
 
 

@@ -72,7 +72,7 @@ def _finding(subject: Subject, row: AsyncStackRow) -> Finding:
         path=() if held is None else subject.steps(_to_the_list(subject, held.path)),
         code=tuple(_code(subject, frame) for frame in row.frames[:FRAMES_LISTED] if frame.kind in ("method", "suspended")),
         advice="find out why what they wait for does not come; let the await end by a timeout or a CancellationToken (WaitAsync)",
-        evidence=(f"their outermost objects keep {retained:,} bytes alive", "`heaphound tasks` shows the logical stack"),
+        evidence=(f"these stacks keep {retained:,} bytes alive", "`heaphound tasks` shows the logical stack"),
         caveats=("each may serve an open connection, and then no mistake",) if connection or loop else (),
     )
 

@@ -3,43 +3,117 @@
 from collections.abc import Iterator
 
 from heaphound.results.answer import Answer
-from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, TasksResult
+from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, FaultRow, TaskCounts, TasksResult
 from heaphound.views.describe import coverage_blocks, left_out
 from heaphound.views.page import Block, Fact, Line
-from heaphound.views.quantities import exact
+from heaphound.views.quantities import count, exact, share
+from heaphound.views.text.folding import Fold, fold, join
 
 FRAMES_SHOWN = 50
 THREADS_SHOWN = 8
+FAULTS_SHOWN = 8
 
 
 def page(answer: Answer[TasksResult]) -> Iterator[Block]:
     """How many wait, then each kind of stack, innermost method first."""
     result = answer.result
-    yield Fact("Waiting", f"{result.waiting} async methods; {result.finished} have finished and are still on the heap")
+    yield Fact("Waiting", _waiting(answer))
+    if result.counts is not None:
+        yield Fact("Tasks", _tasks(result.counts))
+    yield from _faults(result.faults)
     for stack in result.stacks:
         yield Line("")
         yield from _stack(stack)
-    yield from left_out(result.left_out, "kind of stack")
+    yield from left_out(result.left_out, "different stack")
     if result.cut:
-        yield Line(f"{result.cut} more async methods were not looked at", "warn")
+        yield Line(f"{result.cut:,} more async methods or stacks were not looked at", "warn")
     yield from coverage_blocks(answer.dump, answer.coverage)
 
 
+def _waiting(answer: Answer[TasksResult]) -> str:
+    result, coverage = answer.result, answer.coverage
+    if result.waiting is None or result.finished is None:
+        return "not known: nothing of the heap is in this file"
+    least = (
+        "" if coverage.walked_bytes == coverage.heap_bytes else f" in the {share(coverage.walked_bytes, coverage.heap_bytes)} of the heap"
+    )
+    return f"{count(result.waiting, 'async method')}{least and f'{least} that are in this file'}; {result.finished:,} ended and still there"
+
+
+def _tasks(counts: TaskCounts) -> str:
+    told = (
+        (counts.promised, "to be completed by somebody"),
+        (counts.running, "running"),
+        (counts.queued, "queued"),
+        (counts.waiting_for_children, "waiting for child tasks"),
+        (counts.created, "never started"),
+        (counts.completed, "completed"),
+        (counts.faulted, "failed"),
+        (counts.cancelled, "cancelled"),
+    )
+    return ", ".join(f"{number:,} {words}" for number, words in told if number) or "none"
+
+
+def _faults(faults: tuple[FaultRow, ...]) -> Iterator[Fact]:
+    for fault in faults[:FAULTS_SHOWN]:
+        unobserved = f", {fault.unobserved:,} of them observed by nobody" if fault.unobserved else ""
+        exception = "" if fault.exception is None else f"; exception {fault.exception}"
+        yield Fact("Failed", f"{fault.count:,} x {fault.type}{unobserved} (task {fault.task}{exception})")
+    if len(faults) > FAULTS_SHOWN:
+        yield Fact("Failed", f"with {count(len(faults) - FAULTS_SHOWN, 'more type')} of exceptions: --json lists them all")
+
+
 def _stack(stack: AsyncStackRow) -> Iterator[Block]:
-    kept = "" if stack.retained_bytes is None else f", keeping {exact(stack.retained_bytes)} alive"
-    yield Line(f"{stack.count} x{kept}; the outermost of one is at {stack.frames[-1].address}", "strong")
+    yield Line(f"{_count(stack)}{_kept(stack)}{_place(stack)}", "strong")
     where = "" if stack.awaiting_address is None else f" ({stack.awaiting} {stack.awaiting_address})"
-    yield Line(f"  waits for {stack.waits_for or stack.awaiting or 'something that no object on the heap leads to'}{where}")
+    several = f"; {stack.awaiting_count:,} different ones, this is the first" if stack.awaiting_count > 1 else ""
+    yield Line(f"  waits for {stack.waits_for or stack.awaiting or 'something that no object on the heap leads to'}{where}{several}")
     for thread in stack.running:
         yield Line(f"  runs on {_thread(thread)}", "warn")
-    for frame in stack.frames[:FRAMES_SHOWN]:
-        yield Line(f"  {_frame(frame)}")
-    if len(stack.frames) > FRAMES_SHOWN:
-        yield Line(f"  ... {len(stack.frames) - FRAMES_SHOWN} more", "dim")
+    yield from _frames(stack)
     for thread in stack.blocked[:THREADS_SHOWN]:
-        yield Line(f"  blocks {_thread(thread)}", "warn")
+        yield Line(f"  blocks {_thread(thread)}{_reach(stack, thread)}", "warn")
     if len(stack.blocked) > THREADS_SHOWN:
         yield Line(f"  blocks {len(stack.blocked) - THREADS_SHOWN} more threads", "warn")
+
+
+def _count(stack: AsyncStackRow) -> str:
+    outermost = stack.outermost_count
+    return f"{stack.count:,} x" if outermost in (None, stack.count) else f"{stack.count:,} x below {outermost:,} outermost"
+
+
+def _kept(stack: AsyncStackRow) -> str:
+    return "" if stack.retained_bytes is None or not stack.frames else f", keeping {exact(stack.retained_bytes)} alive"
+
+
+def _place(stack: AsyncStackRow) -> str:
+    return (
+        f"; the outermost of one is at {stack.frames[-1].address}"
+        if stack.frames
+        else ", no async method: a thread waits for a task itself"
+    )
+
+
+def _frames(stack: AsyncStackRow) -> Iterator[Line]:
+    """The frames, recursion folded."""
+    rows = [_frame(frame) for frame in stack.frames]
+    inner, outer = (rows[:-1], rows[-1:]) if stack.frames_left_out else (rows, [])
+    left_out = Fold(stack.frames_left_out, frozenset()) if stack.frames_left_out else None
+    folded = list(join(fold(inner, str), left_out, outer, str))
+    for row in folded[:FRAMES_SHOWN]:
+        yield Line(f"  {row.words()}", "dim") if isinstance(row, Fold) else Line(f"  {row}")
+    more = sum(row.frames if isinstance(row, Fold) else 1 for row in folded[FRAMES_SHOWN:])
+    if more:
+        yield Line(f"  ... {more} more", "dim")
+
+
+def _reach(stack: AsyncStackRow, thread: AsyncThreadRow) -> str:
+    """What of the stack it waits for, if that is not the outermost method."""
+    if thread.task is None or not stack.frames or thread.task == stack.frames[-1].address:
+        return ""
+    if thread.task == stack.awaiting_address:
+        return " (for the same)"
+    return f" (for {thread.task})"
 
 
 def _thread(thread: AsyncThreadRow) -> str:
