@@ -11,6 +11,7 @@ from heaphound.session import Session
 
 GENERATION_NAMES = {0: "gen0", 1: "gen1", 2: "gen2"}
 OF_KIND = {"Large": "loh", "Pinned": "poh", "Frozen": "frozen"}
+BLOCK = 1 << 20  # objects looked at together
 ORDER = ("gen0", "gen1", "gen2", "loh", "poh", "frozen")
 
 
@@ -81,8 +82,12 @@ def range_facts(session: Session, start: int, end: int) -> tuple[int, int]:
     first, stop = index_range(session, start, end)
     if table.free_type_index is None or first == stop:
         return stop - first, 0
-    free = table.type_indices(first, stop) == np.uint32(table.free_type_index)
-    return stop - first, int(table.sizes(first, stop)[free].sum())
+    free_bytes = 0
+    for start_of_block in range(first, stop, BLOCK):
+        of_type = table.type_indices(start_of_block, min(start_of_block + BLOCK, stop))
+        free = np.flatnonzero(of_type == np.uint32(table.free_type_index)) + start_of_block
+        free_bytes += int(table.sizes_of(free.astype(np.uint32)).sum())
+    return stop - first, free_bytes
 
 
 def generation_sizes(session: Session) -> list[GenerationSize]:

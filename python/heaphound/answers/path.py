@@ -36,7 +36,7 @@ def path(session: Session, address: int, limit: int | None = 10) -> Answer[PathR
         paths=tuple(rows),
         complete=found.complete,
         left_out=0,
-        retained_bytes=session.graph.retained_bytes(target),
+        retained_bytes=session.graph.retained_bytes(target, reached=bool(found.paths)),
     )
     return Answer(dump_facts(session), heap_coverage(session, roots=True), result)
 

@@ -20,6 +20,7 @@ from heaphound.runtime.types import Type
 
 FIELDS_START = 8
 ELEMENTS_START = 16
+BLOCK = 1 << 18  # delegates looked at together: lists have millions, and what is read twice should still be in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ def handlers(subject: Subject, found: InvocationList) -> list[Handler]:
     memory = subject.runtime.memory
     data = memory.bytes(subject.address_of(found.array_index) + ELEMENTS_START, 8 * found.count)
     delegates = np.frombuffer(data, dtype=np.uint64)
-    delegates = delegates[delegates != 0]
+    if not delegates.all():
+        delegates = delegates[delegates != 0]
     fields = delegate_fields(subject.type_of(found.head_index))
     made = [_handler(subject, fields, one.name, one.target, delegates[one.rows]) for one in callees(subject, fields, delegates)]
     return sorted(made, key=lambda handler: (-handler.count, handler.method))
@@ -134,22 +136,33 @@ class Callee:
 
     name: str
     target: DelegateTarget
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int64] | slice
 
 
 def callees(subject: Subject, fields: DelegateFields, delegates: NDArray[np.uint64]) -> list[Callee]:
     """Which methods these delegates (addresses, none null, none multicast) call. Raises Unreadable, Malformed."""
-    auxiliary = column(subject, delegates, fields.method_pointer_aux)
-    code = np.where(auxiliary != 0, auxiliary, column(subject, delegates, fields.method_pointer))
-    del auxiliary  # lists have millions of subscribers
+    code = np.empty(len(delegates), np.uint64)
+    for start in range(0, len(delegates), BLOCK):
+        some = delegates[start : start + BLOCK]
+        code[start : start + BLOCK] = column(subject, some, fields.method_pointer_aux)
+        direct = np.flatnonzero(code[start : start + BLOCK] == 0)
+        if len(direct):
+            code[start + direct] = column(subject, some[direct], fields.method_pointer)
+    if len(code) and (code == code[0]).all():  # as usual here
+        target = _resolve(subject, fields, int(delegates[0]))
+        return [Callee(_name(target), target, slice(None))]
     groups: dict[str, list[NDArray[np.int64]]] = {}
     called: dict[str, DelegateTarget] = {}
     for rows_of_code in _rows_by_value(code):
         found_target = _resolve(subject, fields, int(delegates[rows_of_code[0]]))
-        name = f"<code at {found_target.code:#x}>" if found_target.method is None else found_target.method.full_name
+        name = _name(found_target)
         groups.setdefault(name, []).append(rows_of_code)
         called.setdefault(name, found_target)
     return [Callee(name, called[name], parts[0] if len(parts) == 1 else np.concatenate(parts)) for name, parts in groups.items()]
+
+
+def _name(target: DelegateTarget) -> str:
+    return f"<code at {target.code:#x}>" if target.method is None else target.method.full_name
 
 
 def column(subject: Subject, objects: NDArray[np.uint64], offset: int) -> NDArray[np.uint64]:
@@ -193,9 +206,7 @@ def _handler(subject: Subject, fields: DelegateFields, name: str, called: Delega
 
 
 def _rows_by_value(values: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
-    """Positions of equal values, one array for each value; without sorting where all are equal, as usual here."""
-    if not len(values) or (values == values[0]).all():
-        return [np.arange(len(values))] if len(values) else []
+    """Positions of equal values, one array for each value."""
     order = np.argsort(values, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from heaphound._core import Graph
 from heaphound.graph.object_graph import ObjectGraph
@@ -16,6 +17,9 @@ class Table:
 
     def __len__(self) -> int:
         return self._count
+
+    def sizes_of(self, indices: NDArray[np.uint32]) -> NDArray[np.uint64]:
+        return np.full(len(indices), 8, dtype=np.uint64)
 
 
 def graph(edges: list[tuple[int, int]], exact: list[int], conservative: list[int], count: int = 6) -> ObjectGraph:
@@ -37,6 +41,16 @@ def test_owner_chain_and_retained_bytes() -> None:
     assert not found.is_reachable(5)
     assert found.owned(None, 10) == [0]
     assert found.owned_count(1) == 3
+
+
+def test_what_refers_to_nothing_else_retains_itself_without_a_tree() -> None:
+    """A string (2), and a delegate that is its own target (3); 5 is reached by nothing."""
+    found = graph([(0, 1), (1, 2), (1, 3), (3, 3)], [0], [])
+    assert [found.retained_bytes(index, reached=True) for index in (1, 2, 3)] == [24, 8, 8]
+    assert found.retained_bytes(5) == 0
+    del found.__dict__["dominators"]
+    assert [found.retained_bytes(index, reached=True) for index in (2, 3)] == [8, 8]
+    assert "dominators" not in found.__dict__
 
 
 def test_a_conservative_root_takes_nothing_from_an_exact_one() -> None:
