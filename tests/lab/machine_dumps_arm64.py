@@ -35,10 +35,12 @@ class Process:
     app: str
 
     def dump(self, path: Path, mode: str = "full") -> None:
-        """createdump's core. Raises LabError."""
+        """createdump's core; it begins again where a thread ended while it stopped them. Raises LabError."""
         createdump = runtime_root(self.recipe.runtime) / "shared" / FRAMEWORK / product_version(self.recipe.runtime) / "createdump"
-        command = f"{createdump} --{mode} -f /tmp/core {self.process_id}"
-        self.machine.run(f"{command} > /tmp/dumped 2>&1 || {{ cat /tmp/dumped; tail -c 800 {self.app}.errors; exit 1; }}", SECONDS_TO_DUMP)
+        once = f"{createdump} --{mode} -f /tmp/core {self.process_id}"
+        command = f"for try in 1 2 3; do {once} && exit 0; [ -e /proc/{self.process_id}/maps ] || break; done; exit 1"
+        told = f"cat /tmp/dumped; tail -c 800 {self.app}.errors; exit 1"
+        self.machine.run(f"({command}) > /tmp/dumped 2>&1 || {{ {told}; }}", SECONDS_TO_DUMP)
         self.machine.take("/tmp/core", path)
         self.machine.run("rm -f /tmp/core")
 

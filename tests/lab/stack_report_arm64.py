@@ -7,7 +7,6 @@ replaces what lies between the marks `<!-- corpus: begin -->`, `<!-- suspended: 
 
 import argparse
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from tests.lab.stack_report import PAGE as PAGE_OF_X64
@@ -45,7 +44,7 @@ def sweep_tables(rows: list[Row]) -> Iterator[str]:
                 yield _line([runtime, code, f"{len(part)} of {possible}"], part)
     yield _line(["all", "", str(len(mine))], mine)
     yield ""
-    yield from islice(rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
+    yield from _rest(mine)
 
 
 def tables(rows: list[Row], of: str) -> Iterator[str]:
@@ -58,7 +57,14 @@ def tables(rows: list[Row], of: str) -> Iterator[str]:
         if part:
             yield _line([runtime, str(len(part))], part)
     yield ""
-    yield from islice(rest(mine), 2, None)  # without what no machine of this kind has: HelperMethodFrames unwound twice
+    yield from _rest(mine)
+
+
+def _rest(rows: list[Row]) -> Iterator[str]:
+    """As of x64, without what no machine of this kind has: HelperMethodFrames unwound twice."""
+    lines = list(rest(rows))
+    helpers = next(index for index, line in enumerate(lines) if line.startswith("HelperMethodFrames"))
+    yield from (line for index, line in enumerate(lines) if index not in (helpers, helpers + 1))
 
 
 def _line(head: list[str], rows: list[Row]) -> str:

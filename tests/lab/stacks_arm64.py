@@ -31,7 +31,6 @@ from tests.lab.stack_comparison import compare_stacks
 from tests.lab.stack_sweep import KINDS_OF_CODE, SCENARIOS, exists, read_results
 
 RUNTIMES = ("8.0.31-arm64", "10.0.11-arm64", "3.1.2-arm64")
-CORES_A_PROCESS = 2
 # A collection every few milliseconds, so that dumps find threads suspended by one: hijacked, redirected, waiting.
 ALL_SETTINGS = {"constant collections": {"GCgen0size": "40000"}, **SETTINGS}
 _WORK = 100  # ticks of a processor (1 s) between two cores of a process: one that stands still after a dump is not dumped again
@@ -56,10 +55,10 @@ class Work:
         return f"{self.recipe.program} {arguments} {self.recipe.runtime} {build} {self.code}"
 
 
-def corpus(runtime: str, cores: int, skip: int, chance: random.Random) -> Iterator[Work]:
+def corpus(runtime: str, cores: int, skip: int, a_process: int, chance: random.Random) -> Iterator[Work]:
     """Processes of Corpus for at least that many cores, over builds and settings in turn, without the first `skip` of these."""
     combinations = [(build, settings) for settings in ALL_SETTINGS for build in BUILDS]
-    for number in range(skip, skip + -(-cores // CORES_A_PROCESS)):
+    for number in range(skip, skip + -(-cores // a_process)):
         build, settings = combinations[number % len(combinations)]
         recipe = Recipe(
             "Corpus",
@@ -68,7 +67,7 @@ def corpus(runtime: str, cores: int, skip: int, chance: random.Random) -> Iterat
             release=build == "binrelease",
             settings=tuple(ALL_SETTINGS[settings].items()),
         )
-        yield Work(recipe, "corpus", settings, CORES_A_PROCESS)
+        yield Work(recipe, "corpus", settings, a_process)
 
 
 def sweep(runtime: str) -> Iterator[Work]:
@@ -187,6 +186,7 @@ def main() -> int:
     parser.add_argument("--suspended", action="store_true", help="one core of Suspended a runtime")
     parser.add_argument("--corpus", type=int, default=0, help="cores of Corpus a runtime")
     parser.add_argument("--skip", type=int, default=0, help="begin Corpus that many builds and settings later")
+    parser.add_argument("--cores-a-process", type=int, default=2, help="how often a process of Corpus is dumped")
     parser.add_argument("--sweep", type=int, default=0, help="points of the sweep a runtime")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2), "little"))
     parser.add_argument("--directory", type=Path, default=None, help="where cores and the machine's disks are made, 1 GB")
@@ -196,7 +196,7 @@ def main() -> int:
     chance = random.Random(arguments.seed)
     print(f"seed {arguments.seed}")
     runtimes = tuple(arguments.runtime or RUNTIMES)
-    stopped = [corpus(runtime, arguments.corpus, arguments.skip, chance) for runtime in runtimes]
+    stopped = [corpus(runtime, arguments.corpus, arguments.skip, arguments.cores_a_process, chance) for runtime in runtimes]
     points = [islice((work for work in sweep(runtime) if work.what not in done), arguments.sweep) for runtime in runtimes]
     held_up = [suspended(runtime) for runtime in runtimes] if arguments.suspended else []
     waiting = in_turn([*held_up, *stopped, *points])
