@@ -19,7 +19,7 @@ def _of(type_name: str, *fields: str | int) -> Row:
 
 # exceptionhandling.h: ExceptionTracker up to 8.0, and the base class of ExInfo (exinfo.h) since 9.0; exstatecommon.h
 _EXCEPTION_TRACKER: Final = (
-    *_of("ExceptionInfo", START, 8, "PreviousNestedInfo", 8, "StackLowBound", "StackHighBound", 16, 8, "ThrownObject", 24, 48),
+    *_of("ExceptionInfo", START, 8, "PreviousNestedInfo", "Thread", "StackLowBound", "StackHighBound", 16, 8, "ThrownObject", 24, 48),
     *_of("ExceptionInfo", 32, 8, 8, "CallerOfActualHandlerFrame", "ExceptionFlags", 4, "LimitFrame", 48, 24, "ClauseType"),
     *_of("ExceptionInfo", "ManagedCodeEntered", 16, "EnclosingClauseCallerSP", 8, 8, "CurrentEstablisherFrame"),
     *_of("ExceptionInfo", "LastUnwoundEstablisherFrame", "InitialExplicitFrame", 8, "CollapsedEnclosingClauseCallerSP"),

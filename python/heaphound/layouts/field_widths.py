@@ -40,7 +40,7 @@ WORDS: Final[Widths] = {
     "Exception": "_innerException _message _stackTrace",
     "ExceptionInfo": (
         "CallerOfActualHandlerFrame CollapsedEnclosingClauseCallerSP CurrentEstablisherFrame EnclosingClauseCallerSP InitialExplicitFrame "
-        "LastUnwoundEstablisherFrame LimitFrame PreviousNestedInfo StackHighBound StackLowBound ThrownObject"
+        "LastUnwoundEstablisherFrame LimitFrame PreviousNestedInfo StackHighBound StackLowBound Thread ThrownObject"
     ),
     "ExternalMethodFrame": "GCRefMap Indirection",
     "FaultingExceptionFrame": "TargetContext",

@@ -5,6 +5,7 @@ from itertools import islice
 
 from heaphound.errors import Malformed, Unreadable
 from heaphound.runtime.check_subject import CheckSubject, expect
+from heaphound.runtime.exception_trackers import tracker_owner
 from heaphound.runtime.fields import Field
 from heaphound.runtime.finalizer import read_finalizer_queue
 from heaphound.runtime.link_checks import sampled_instantiations
@@ -150,7 +151,7 @@ def _is_declared(subject: CheckSubject, address: int, field: Field) -> bool | No
 
 
 def check_exceptions(subject: CheckSubject) -> None:
-    """What a thread threw last, and what it is handling, is an exception; who is handling one has thrown one."""
+    """What a thread threw last, and what it is handling, is an exception; who is handling one has thrown one, and it says whose it is."""
     thrown = [(thread, address) for thread in subject.threads for address in (thread.exception, *thread.nested_exceptions) if address]
     if not any(thread.exception for thread in subject.threads):
         subject.not_exercised("Thread.LastThrownObject")
@@ -167,6 +168,13 @@ def check_exceptions(subject: CheckSubject) -> None:
         expect(derives, f"Thread.LastThrownObject: thread {thread.managed_id} is said to have thrown a {found.name}")
     handling = [thread for thread in subject.threads if thread.alive and subject.pointer(thread.address, "Thread", "ExceptionTracker")]
     without = [thread for thread in handling if thread.exception is None]
+    for thread in handling:
+        tracker = subject.pointer(thread.address, "Thread", "ExceptionTracker")
+        owner = subject.memory.optional(lambda address: tracker_owner(subject.memory, subject.layout, address), tracker)
+        expect(
+            owner in (None, thread.address),
+            f"Thread.ExceptionTracker: that of thread {thread.managed_id} at {tracker:#x} belongs to the Thread at {owner or 0:#x}",
+        )
     expect(
         2 * len(without) <= len(handling), f"Thread.ExceptionTracker: {len(without)} of {len(handling)} such threads have thrown nothing"
     )

@@ -57,7 +57,7 @@ CHECKS = [
     Check("finalizer queue", "CFinalize", (("CFinalize", "FillPointers"),), check_finalizer_queue),
     Check("finalizer queue", "finalizers", (("MethodTable", "MTFlags"),), check_finalizable),
     Check("threads", "ThreadStore", (("ThreadStore", "FirstThreadLink"), ("Thread", "LinkNext")), check_threads),
-    Check("threads", "exceptions", (("Thread", "LastThrownObject"), ("ExceptionInfo", "ThrownObject")), check_exceptions),
+    Check("threads", "exceptions", (("Thread", "LastThrownObject"), ("Thread", "ExceptionTracker")), check_exceptions),
     Check("locks", "headers", (("SyncTableEntry", "Object"),), check_headers),
     Check("locks", "SyncTableEntry", (("SyncTableEntry", "SyncBlock"), ("SyncBlock", "Link")), check_sync_blocks),
     Check("code", "RangeSection", (("RangeSection", "RangeBegin"), ("CodeHeapListNode", "HeaderMap")), check_code_ranges),

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import LayoutError, Unreadable
+from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.layouts.schema import Layout
-from heaphound.limits import LIMITS
 from heaphound.runtime.alloc_contexts import thread_allocation_context
+from heaphound.runtime.exception_trackers import tracker_addresses
 from heaphound.runtime.runtime import Runtime
 from heaphound.runtime.thread_list import thread_addresses
 
@@ -152,25 +152,16 @@ def _name(memory: Memory, layout: Layout, managed: int, problems: list[str]) -> 
 
 def _nested(memory: Memory, layout: Layout, thread: int, problems: list[str]) -> list[int]:
     """Exceptions being handled, innermost first, by the chain of trackers (src/coreclr/vm/exceptionhandling.h, exinfo.h)."""
-    if not layout.has("ExceptionInfo", "ThrownObject"):
-        return []
     found: list[int] = []
-    seen: set[int] = set()
     try:
-        tracker = memory.pointer(thread + layout.offset("Thread", "ExceptionTracker"))
-        while tracker:
-            if tracker in seen or len(seen) >= LIMITS.nested_exceptions:
-                problems.append(f"the chain of exceptions that it handles loops or is too long at {tracker:#x}")
-                break
-            seen.add(tracker)
+        for tracker in tracker_addresses(memory, layout, thread):
             thrown = _target(memory, tracker + layout.offset("ExceptionInfo", "ThrownObject"))
             if thrown is not None:
                 found.append(thrown)
-            tracker = memory.pointer(tracker + layout.offset("ExceptionInfo", "PreviousNestedInfo"))
     except Unreadable:
         return found
-    except LayoutError as error:
-        problems.append(f"the exceptions that it handles are not known: {error}")
+    except (Malformed, LayoutError) as error:
+        problems.append(f"the exceptions that it handles are not all known: {error}")
     return found
 
 

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from heaphound.dump.memory import Memory
-from heaphound.errors import LayoutError, Unreadable
+from heaphound.errors import LayoutError, Malformed, Unreadable
 from heaphound.layouts.schema import Layout
 from heaphound.limits import LIMITS
+from heaphound.runtime.exception_trackers import tracker_addresses
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame, ManagedFrame
 from heaphound.runtime.threads import NO_FRAME
 
 _UNWIND_HAS_STARTED = 4  # Ex_UnwindHasStarted of src/coreclr/vm/exstatecommon.h
+_EMPTY = ((1 << 64) - 1, 0)  # the bounds of a range that has been reset
 _FILTER_CLAUSE = 1  # COR_PRF_CLAUSE_FILTER
 
 
@@ -58,7 +60,7 @@ class ExceptionsInFlight:
     def __init__(self, chain: tuple[ExceptionInFlight, ...], caller_sp_ranges: bool) -> None:
         """`caller_sp_ranges`: whether ranges count by the stack pointer behind a frame (ExceptionTracker of arm64)."""
         self._chain = chain
-        self._ranges = [one for one in chain if one.unwinding and (one.low, one.high) != ((1 << 64) - 1, 0)]
+        self._ranges = [one for one in chain if one.unwinding and one.low <= one.high]
         self._by_caller = caller_sp_ranges
 
     def __bool__(self) -> bool:
@@ -114,24 +116,15 @@ NO_EXCEPTIONS = ExceptionsInFlight((), caller_sp_ranges=False)
 
 
 def read_exceptions(memory: Memory, layout: Layout, machine: str, thread: int) -> ExceptionsInFlight:
-    """Those of the runtime's Thread at an address; none where the dump lacks what tells, so that no frame counts as unwound."""
+    """Those of the runtime's Thread at an address; none where what tells is missing or makes no sense: no frame counts as unwound."""
     if not layout.has("ExceptionInfo", "StackLowBound"):
         return NO_EXCEPTIONS
     tracked = layout.has("ExceptionInfo", "InitialExplicitFrame")
     try:
-        chain = tuple(_read(memory, layout, address, tracked) for address in _addresses(memory, layout, thread))
-    except (Unreadable, LayoutError):
+        chain = tuple(_read(memory, layout, address, tracked) for address in tracker_addresses(memory, layout, thread))
+    except (Unreadable, Malformed, LayoutError):
         return NO_EXCEPTIONS
     return ExceptionsInFlight(chain, caller_sp_ranges=tracked and machine == "arm64")
-
-
-def _addresses(memory: Memory, layout: Layout, thread: int) -> Iterator[int]:
-    seen: set[int] = set()
-    address = memory.pointer(thread + layout.offset("Thread", "ExceptionTracker"))
-    while address and address not in seen and len(seen) < LIMITS.nested_exceptions:
-        seen.add(address)
-        yield address
-        address = memory.pointer(address + layout.offset("ExceptionInfo", "PreviousNestedInfo"))
 
 
 def _read(memory: Memory, layout: Layout, address: int, tracked: bool) -> ExceptionInFlight:
@@ -152,10 +145,14 @@ def _read(memory: Memory, layout: Layout, address: int, tracked: bool) -> Except
             last_unwound_establisher=word("LastUnwoundEstablisherFrame"),
             frames=frozenset(_frames(memory, layout, word("InitialExplicitFrame"), word("LimitFrame"))),
         )
+    low, high = word("StackLowBound"), word("StackHighBound")
+    bounded = low != _EMPTY[0] and high != _EMPTY[1]  # a thread is stopped between setting the one and the other, too
+    if bounded and not (low <= high and (tracked or address < low)):  # an ExInfo lies below the frames that threw
+        raise Malformed(f"the exception at {address:#x} is said to have unwound {low:#x} to {high:#x}")
     return ExceptionInFlight(
         unwinding=bool(four("ExceptionFlags") & _UNWIND_HAS_STARTED),
-        low=word("StackLowBound"),
-        high=word("StackHighBound"),
+        low=low,
+        high=high,
         handler_caller_sp=word("CallerOfActualHandlerFrame") if layout.has("ExceptionInfo", "CallerOfActualHandlerFrame") else None,
         passing=passing,
     )

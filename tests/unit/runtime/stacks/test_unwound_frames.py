@@ -130,7 +130,12 @@ def test_what_the_dump_lacks_or_what_leads_back_unwinds_nothing() -> None:
     toy = chain()
     assert read_exceptions(toy.memory, toy.layout, "x64", 0x10) is NO_EXCEPTIONS
     at = toy.exception(ExceptionFlags=SECOND_PASS, StackLowBound=STACK, StackHighBound=STACK + 32)
-    toy.exception(PreviousNestedInfo=at)
     assert unwound(toy) == [True, False, False, False, False]
-    toy.exception(PreviousNestedInfo=0x40)
-    assert unwound(toy) == [False] * FRAMES
+    for wrong in ({"PreviousNestedInfo": at}, {"PreviousNestedInfo": 0x40}, {"Thread": 0x5000}, {"StackHighBound": STACK - 32}):
+        toy.exception(**wrong)
+        assert unwound(toy) == [False] * FRAMES, wrong
+        toy.exception(PreviousNestedInfo=0, StackHighBound=STACK + 32)
+        assert unwound(toy) == [True, False, False, False, False]
+    new = chain("9.0")
+    new.exception(ExceptionFlags=SECOND_PASS, StackLowBound=STACK - 0x9500, StackHighBound=STACK + 32)
+    assert unwound(new) == [False] * FRAMES

@@ -47,6 +47,7 @@ class ToyStack:
         store_pair = pack("<I", 64 | 1 << 27) + b"\x83\xe4\0\0"
         self.image.write(UNWIND, push_and_allocate if machine == "x64" else store_pair)
         self.image.write(STACK, bytes(STACK_BYTES))
+        self.image.write(STACK - 0x9000, bytes(0x1000))  # where an ExInfo lies: on the stack, further in
         layout = layout_file(f"{version}.0", machine, None).layout
         self.layout = layout.with_globals({f"{name}VTable": VTABLES + 8 * n for n, name in enumerate(FRAME_CLASSES)}, "layout file")
         self.codes: dict[int, FrameCode] = {}
@@ -78,8 +79,10 @@ class ToyStack:
 
     def exception(self, following: int = 0, **fields: int) -> int:
         """An exception in flight of the thread, before the others: what says so; `following` is the one thrown before it."""
-        self.throwing, at = STACK + 0x6000, STACK + 0x7000 + (0x200 if following else 0)
-        for name, value in {"PreviousNestedInfo": following, **fields}.items():
+        below = 0 if self.layout.has("ExceptionInfo", "Thread") else -0x10000
+        self.throwing, at = STACK + 0x6000, STACK + 0x7000 + below + (0x200 if following else 0)
+        said = {"Thread": self.throwing} if self.layout.has("ExceptionInfo", "Thread") else {}
+        for name, value in {"PreviousNestedInfo": following, **said, **fields}.items():
             narrow = width_bytes(self.layout, f"ExceptionInfo.{name}") == 4
             self.image.write(at + self.layout.offset("ExceptionInfo", name), value.to_bytes(4 if narrow else 8, "little"))
         self.image.words(self.throwing + self.layout.offset("Thread", "ExceptionTracker"), at)
