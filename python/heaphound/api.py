@@ -188,11 +188,23 @@ class Dump:
 
         return modules(self.session)
 
-    def tasks(self, *, limit: int | None = None) -> Answer[TasksResult]:
-        """Async methods that wait, as logical stacks; alike ones together."""
-        from heaphound.answers.tasks import tasks
+    def tasks(
+        self,
+        *,
+        limit: int | None = None,
+        text: str | None = None,
+        address: int | None = None,
+        variables: bool = False,
+        strings: bool = False,
+    ) -> Answer[TasksResult]:
+        """Async methods that wait, as logical stacks; alike ones together.
 
-        return tasks(self.session, limit)
+        `text` and `address` choose stacks with a method or type whose name contains it, and those through an object; with `variables`
+        frames have arguments and locals, contents of strings only with `strings`. Raises UsageError for an address that none waits at.
+        """
+        from heaphound.answers.tasks import Choice, tasks
+
+        return tasks(self.session, limit, Choice(text, address, variables, strings))
 
     def types_table(self) -> pyarrow.Table:
         """All types on the heap as an Arrow table: `type_index`, `method_table`, `name`, `count`, `size_bytes`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import heaphound
+from heaphound.errors import UsageError
 from heaphound.results.tasks import AsyncStackRow, TasksResult
 from tests.lab.dumps import PROGRAMS, LabDump, Recipe
 
@@ -45,9 +46,14 @@ def build(request: pytest.FixtureRequest) -> tuple[str, bool]:
 
 
 @pytest.fixture(scope="module")
-def result(build: tuple[str, bool], dump_factory: Callable[[Recipe], LabDump]) -> TasksResult:
-    dump = dump_factory(Recipe("Awaits", build[0], release=build[1]))
-    return heaphound.open(dump.path, symbols=[PROGRAMS / "Awaits" / ("binrelease" if build[1] else "bin")]).tasks().result
+def dump(build: tuple[str, bool], dump_factory: Callable[[Recipe], LabDump]) -> heaphound.Dump:
+    made = dump_factory(Recipe("Awaits", build[0], release=build[1]))
+    return heaphound.open(made.path, symbols=[PROGRAMS / "Awaits" / ("binrelease" if build[1] else "bin")])
+
+
+@pytest.fixture(scope="module")
+def result(dump: heaphound.Dump) -> TasksResult:
+    return dump.tasks().result
 
 
 def found(result: TasksResult, *methods: str) -> list[AsyncStackRow]:
@@ -99,3 +105,38 @@ def test_tasks_by_how_far_they_have_come(result: TasksResult) -> None:
         ("System.ArgumentException", 1, 0),
     ]
     assert all(fault.exception is not None for fault in result.faults)
+
+
+def test_arguments_and_locals(dump: heaphound.Dump) -> None:
+    """Down(60) awaits Down(59) ... Down(0); of its own promise a method keeps the local in either build."""
+    (deep,) = dump.tasks(text="Deep.Down", variables=True).result.stacks
+    values = [{row.name: (row.kind, row.value) for row in frame.variables or ()} for frame in deep.frames]
+    assert [value["n"] for value in values] == [("argument", number) for number in range(61)]
+    (lost,) = dump.tasks(text="promises.LOST", variables=True).result.stacks
+    assert [(row.kind, row.name, row.type) for row in lost.frames[0].variables or () if row.kind != "temporary"] == [
+        ("local", "own", "System.Threading.Tasks.TaskCompletionSource<System.String>")
+    ]
+    assert deep.frames[0].variables is not None
+    assert dump.tasks(text="Deep.Down").result.stacks[0].frames[0].variables is None
+
+
+def test_stacks_through_an_object(dump: heaphound.Dump, result: TasksResult) -> None:
+    (deep,) = found(result, *["Deep.Down"] * 61)
+    assert dump.tasks(address=deep.frames[30].address).result.stacks == (deep,)
+    crowd = found(result, "Promises.Crowded")[0]
+    last = dump.tasks(address=crowd.awaiting_address).result.stacks
+    assert [stack.count for stack in last] == [16]
+    (source,) = [
+        index
+        for index in dump.session.graph.referrers(dump.session.table.index_of(crowd.awaiting_address or 0) or 0)
+        if _is_source(dump, index)
+    ]
+    assert dump.tasks(address=dump.session.table.address_of(int(source))).result.stacks == last
+    with pytest.raises(UsageError, match="nothing that waits"):
+        dump.tasks(address=0x1234)
+
+
+def _is_source(dump: heaphound.Dump, index: int) -> bool:
+    return dump.session.objects.type_of(dump.session.table.address_of(int(index))).name.startswith(
+        "System.Threading.Tasks.TaskCompletionSource<"
+    )

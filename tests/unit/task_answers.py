@@ -2,7 +2,8 @@
 
 from heaphound.address import Address
 from heaphound.results.answer import Answer, Coverage
-from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, FaultRow, TaskCounts, TasksResult
+from heaphound.results.object import Reference
+from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, AsyncVariableRow, FaultRow, TaskCounts, TasksResult
 from tests.unit.answers import DUMP
 
 TASKS = Answer(
@@ -64,6 +65,26 @@ TASKS = Answer(
                 outermost_count=12,
                 awaiting_count=12,
                 frames_left_out=1990,
+            ),
+            AsyncStackRow(
+                1,
+                (
+                    AsyncFrameRow(
+                        "Shop.Repository.Get",
+                        0,
+                        Address(0x7F43D6900A00),
+                        "Shop.Repository+<Get>d__3",
+                        variables=(
+                            AsyncVariableRow("argument", "key", "System.Int32", 17),
+                            AsyncVariableRow(
+                                "local", "page", "System.String", Reference(Address(0x7F43D6900B00), "System.String", None, 12)
+                            ),
+                            AsyncVariableRow("temporary", "<>7__wrap1", "System.Object", None),
+                        ),
+                    ),
+                ),
+                None,
+                waits_for="whoever calls its continuation, held by static Shop.Repository.s_later",
             ),
             AsyncStackRow(
                 1,

@@ -95,18 +95,36 @@ class Chains:
                 group.tops.append(part)
         return sorted(found.values(), key=lambda group: (-group.count, min(int(tops[0]) for tops in group.tops)))
 
-    def example(self, group: Group) -> list[int]:
-        """The nodes of the first chain of a group, the innermost first."""
-        node = min(int(tops.min()) for tops in group.tops)
-        found, chain = [node], self._links[group.chain][1]
+    def example(self, group: Group, through: int | None = None) -> list[int]:
+        """The nodes of the first chain of a group, the innermost first; of one that leads through a node, if there is one."""
+        found, chain = self._outer(group, through) or ([min(int(tops.min()) for tops in group.tops)], group.chain)
+        node, chain = found[-1], self._links[chain][1]
         while chain >= 0:
             node = next(int(one) for one in self._edges.from_node(node) if chain in self._ways[int(self._labels[one])])
             found.append(node)
             chain = self._links[chain][1]
         return found[::-1]
 
+    def _outer(self, group: Group, through: int | None) -> tuple[list[int], int] | None:
+        """(nodes from the outermost to `through`, the chain that begins there); None where no chain of the group leads there."""
+        levels = self._levels(group) if through is not None else None
+        at = next((at for at, level in enumerate(levels) if through in level), None) if levels is not None else None
+        if through is None or levels is None or at is None:
+            return None
+        found, chain = [through], group.chain
+        for level in levels[at - 1 :: -1] if at else ():
+            found.append(next(int(one) for one in level if found[-1] in self._edges.from_node(int(one))))
+        for _ in range(at):
+            chain = self._links[chain][1]
+        return found[::-1], chain
+
     def members(self, group: Group) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """(all nodes, the innermost ones) of all chains of a group, each once; None for chains that are too long for that."""
+        levels = self._levels(group)
+        return None if levels is None else (np.unique(np.concatenate(levels)), levels[-1])
+
+    def _levels(self, group: Group) -> list[NDArray[np.int64]] | None:
+        """The nodes of all chains of a group by how far in they stand; None for chains that are too long for that."""
         front = np.unique(np.concatenate(group.tops))
         parts, chain = [front], self._links[group.chain][1]
         while chain >= 0:
@@ -116,7 +134,7 @@ class Chains:
             front = np.unique(targets[np.isin(self._labels[targets], self._labels_of_chain[chain])])
             parts.append(front)
             chain = self._links[chain][1]
-        return np.unique(np.concatenate(parts)), front
+        return parts
 
     def _label_all(self) -> None:
         """Label nodes from those that await none outwards; where none is left that could be, cut a circle and go on."""

@@ -2,10 +2,13 @@
 
 from heaphound.address import Address
 from heaphound.answers.async_links import AsyncLinks
+from heaphound.answers.async_nodes import STARTS, NodeShape
 from heaphound.answers.async_places import Place, Places
+from heaphound.answers.async_variables import machine_variables
 from heaphound.answers.async_waits import Waits
 from heaphound.errors import HeaphoundError
-from heaphound.results.tasks import AsyncFrameRow
+from heaphound.results.tasks import AsyncFrameRow, AsyncVariableRow
+from heaphound.runtime.values import Values
 from heaphound.session import Session
 
 COMBINATORS = {
@@ -22,8 +25,10 @@ COMBINATORS = {
 class Frames:
     """Makes the rows."""
 
-    def __init__(self, session: Session, links: AsyncLinks, waits: Waits) -> None:
+    def __init__(self, session: Session, links: AsyncLinks, waits: Waits, values: Values | None) -> None:
+        """With `values` the rows have the variables of methods."""
         self._session = session
+        self._values = values
         self._links = links
         self._places = Places(session)
         self._waits = waits
@@ -41,11 +46,22 @@ class Frames:
         if shape.kind == "method":
             place = self._places.of(shape.state_machine, shape.state_machine_name)
             line = None if state is None or place.lines is None else place.lines.get(state)
-            return AsyncFrameRow(
-                place.method, state, Address(address), shape.state_machine_name, place.file, place.first_line, "method", line
-            )
+            source = (place.file, place.first_line)
+            variables = self._variables(address, shape)
+            return AsyncFrameRow(place.method, state, Address(address), shape.state_machine_name, *source, "method", line, variables)
         name = COMBINATORS.get(shape.kind) or self._continuation(address, shape.action_offset)
         return AsyncFrameRow(name, None, Address(address), shape.type.name, kind=shape.kind)
+
+    def _variables(self, address: int, shape: NodeShape) -> tuple[AsyncVariableRow, ...] | None:
+        if self._values is None or shape.state_machine is None:
+            return None
+        try:
+            start = address + shape.machine_offset
+            if shape.machine_is_object:
+                start = self._session.core.memory.pointer(start) + STARTS
+            return machine_variables(self._values, shape.state_machine, start)
+        except HeaphoundError:
+            return None
 
     def _resumed(self, address: int, resume_offset: int) -> Place:
         """The method that the runtime suspended, by the stub that goes on with it."""

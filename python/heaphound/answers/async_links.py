@@ -70,6 +70,23 @@ class AsyncLinks:
         state = int(self.states[node])
         return None if state == UNKNOWN else state
 
+    def node_of(self, address: int) -> int | None:
+        """The node of an object that waits, or that is awaited, or of a source by its task; None for another object."""
+        number = int(self.numbers_of(np.array([address], dtype=np.uint64))[0])
+        if number >= 0:
+            return number
+        bottoms = self.addresses[self._count :]
+        at = int(np.searchsorted(bottoms, np.uint64(address)))
+        if at < len(bottoms) and int(bottoms[at]) == address:
+            return self._count + at
+        try:
+            memory = self._session.core.memory
+            task = fields_by_name(self._session.types.type(memory.pointer(address) & int(self._mask))).get("_task")
+            inner = 0 if task is None or task.offset is None else memory.pointer(address + STARTS + task.offset)
+        except (Unreadable, Malformed):
+            return None
+        return self.node_of(inner) if inner and inner != address else None
+
     def waiting(self) -> int:
         """How many methods wait."""
         kinds = np.array([shape.kind in ("method", "suspended") for shape in self._shapes], dtype=bool)

@@ -1,5 +1,7 @@
 """`tasks`: async methods that have started and not finished, as logical stacks, alike ones together."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from heaphound.answers.async_threads import AsyncThreads
 from heaphound.answers.async_waits import Waits
 from heaphound.answers.facts import dump_facts, heap_coverage
 from heaphound.answers.naming import Naming
+from heaphound.errors import UsageError
 from heaphound.results.answer import Answer
 from heaphound.results.tasks import AsyncStackRow, AsyncThreadRow, TasksResult
 from heaphound.session import Session
@@ -22,13 +25,29 @@ FRAMES_LISTED = 1000
 NO_OBJECT = 0xFFFFFFFF
 
 
-def tasks(session: Session, limit: int | None = None) -> Answer[TasksResult]:
-    """Logical stacks of all async methods that wait; at most `limit` different ones. O(tasks)."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which stacks are asked for: those with a method or type whose name contains `text`, those through the object at `address`.
+
+    With `variables` frames have arguments and locals, with `strings` the contents of strings too.
+    """
+
+    text: str | None = None
+    address: int | None = None
+    variables: bool = False
+    strings: bool = False
+
+
+ALL = Choice()
+
+
+def tasks(session: Session, limit: int | None = None, chosen: Choice = ALL) -> Answer[TasksResult]:
+    """Logical stacks of all async methods that wait, or of those that are chosen; at most `limit` different ones. O(tasks)."""
     coverage = heap_coverage(session)
     if coverage.without_heap:
         return Answer(dump_facts(session), coverage, TasksResult((), None, None))
-    search = _Search(session)
-    groups = search.chains.groups()
+    search = _Search(session, chosen)
+    groups = search.groups()
     states = TaskStates(session, search.links, search.naming)
     result = TasksResult(
         stacks=tuple(search.row(group) for group in groups[:limit]),
@@ -43,14 +62,17 @@ def tasks(session: Session, limit: int | None = None) -> Answer[TasksResult]:
 
 
 class _Search:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, chosen: Choice) -> None:
         self._session = session
+        self._chosen = chosen
         self.naming = Naming(session)
         waits = Waits(session, self.naming)
         self._threads = AsyncThreads(session)
         self.links = AsyncLinks(session)
-        self._frames = Frames(session, self.links, waits)
+        objects = session.objects if chosen.strings else session.objects_without_texts
+        self._frames = Frames(session, self.links, waits, objects.values if chosen.variables else None)
         self._bottoms = Bottoms(session, self.links, waits)
+        self._through: int | None = None
         self.chains = Chains(self._keys(), Edges(len(self.links.addresses), self.links.sources, self.links.targets))
 
     def _keys(self) -> NDArray[np.int64]:
@@ -60,9 +82,27 @@ class _Search:
         kinds, at = np.unique(own, return_inverse=True)
         return np.concatenate([at, len(kinds) + self._bottoms.kinds()])
 
+    def groups(self) -> list[Group]:
+        """The groups of stacks that were asked for."""
+        groups = self.chains.groups()
+        if self._chosen.address is not None:
+            self._through = self.links.node_of(self._chosen.address)
+            if self._through is None:
+                raise UsageError(f"nothing that waits, and nothing that is awaited, is at {self._chosen.address:#x}")
+            groups = [group for group in groups if self._through in self.chains.example(group, self._through)]
+        if self._chosen.text is not None:
+            groups = [group for group in groups if self._has_text(group, self._chosen.text.lower())]
+        return groups
+
+    def _has_text(self, group: Group, text: str) -> bool:
+        nodes = self.chains.example(group)
+        rows = [self._frames.row(node) for node in nodes if node < self.links.count]
+        awaited = self.naming.type_of(self.links.address(nodes[0])) or ""
+        return any(text in name.lower() for row in rows for name in (row.method, row.state_machine)) or text in awaited.lower()
+
     def row(self, group: Group) -> AsyncStackRow:
         """One group: the first chain stands for all."""
-        links, example = self.links, self.chains.example(group)
+        links, example = self.links, self.chains.example(group, self._through)
         nodes = [node for node in example if node < links.count]
         bottom = example[0]
         found = self.chains.members(group)

@@ -99,7 +99,15 @@ class Dump(Protocol):
 
     def modules(self) -> Answer[ModulesResult]: ...
 
-    def tasks(self, *, limit: int | None = None) -> Answer[TasksResult]: ...
+    def tasks(
+        self,
+        *,
+        limit: int | None = None,
+        text: str | None = None,
+        address: int | None = None,
+        variables: bool = False,
+        strings: bool = False,
+    ) -> Answer[TasksResult]: ...
 
     def verify(self) -> Answer[VerifyResult]: ...
 

@@ -3,6 +3,18 @@
 from dataclasses import dataclass
 
 from heaphound.address import Address
+from heaphound.results.object import Value
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncVariableRow:
+    """What the state machine of an async method keeps."""
+
+    kind: str
+    """``this``, ``argument``, ``local``, or ``temporary``: a value that the compiler keeps for itself."""
+    name: str
+    type: str
+    value: Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,8 @@ class AsyncFrameRow:
     ``parallel`` (Parallel.ForEachAsync), ``thunk`` (the task of suspended methods, where these are not known)."""
     await_line: int | None = None
     """Line of the await that it waits at; None without a PDB or where it stands at none."""
+    variables: tuple[AsyncVariableRow, ...] | None = None
+    """What it keeps for when it goes on; None where that was not asked for, is not known, or for what is no state machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from heaphound.results.answer import Answer
+from heaphound.results.object import StructValue
 from heaphound.results.tasks import AsyncFrameRow, AsyncStackRow, AsyncThreadRow, FaultRow, TaskCounts, TasksResult
 from heaphound.views.describe import coverage_blocks, left_out
-from heaphound.views.page import Block, Fact, Line
+from heaphound.views.page import Block, Fact, Line, Table, names
 from heaphound.views.quantities import count, exact, share
 from heaphound.views.text.folding import Fold, fold, join
+from heaphound.views.text.values import field_rows, value_words
 
 FRAMES_SHOWN = 50
 THREADS_SHOWN = 8
@@ -94,8 +96,17 @@ def _place(stack: AsyncStackRow) -> str:
     )
 
 
-def _frames(stack: AsyncStackRow) -> Iterator[Line]:
-    """The frames, recursion folded."""
+def _frames(stack: AsyncStackRow) -> Iterator[Block]:
+    """The frames, recursion folded; with their variables one by one."""
+    if any(frame.variables is not None for frame in stack.frames):
+        for number, frame in enumerate(stack.frames[:FRAMES_SHOWN]):
+            if number and number == len(stack.frames) - 1 and stack.frames_left_out:
+                yield Line(f"  ... {stack.frames_left_out} more", "dim")
+            yield Line(f"  {_frame(frame)}")
+            yield from _variables(frame)
+        if len(stack.frames) > FRAMES_SHOWN:
+            yield Line(f"  ... {len(stack.frames) - FRAMES_SHOWN + stack.frames_left_out} more", "dim")
+        return
     rows = [_frame(frame) for frame in stack.frames]
     inner, outer = (rows[:-1], rows[-1:]) if stack.frames_left_out else (rows, [])
     left_out = Fold(stack.frames_left_out, frozenset()) if stack.frames_left_out else None
@@ -105,6 +116,21 @@ def _frames(stack: AsyncStackRow) -> Iterator[Line]:
     more = sum(row.frames if isinstance(row, Fold) else 1 for row in folded[FRAMES_SHOWN:])
     if more:
         yield Line(f"  ... {more} more", "dim")
+
+
+def _variables(frame: AsyncFrameRow) -> Iterator[Block]:
+    shown = [row for row in frame.variables or () if row.kind != "temporary"]
+    rows: list[tuple[str, str, str, str]] = []
+    for row in shown:
+        rows.append((f"    {row.kind}", row.name, value_words(row.value), row.type))
+        if isinstance(row.value, StructValue) and row.value.text is None:
+            inner = field_rows(row.value.fields)
+            rows += [("    ", f"{row.name}.{field}", value, kind) for _, field, value, kind, _ in inner]
+    if rows:
+        yield Table(names("    ", "Name", "Value", "Type"), rows)
+    hidden = len(frame.variables or ()) - len(shown)
+    if hidden:
+        yield Line(f"    {count(hidden, 'value')} that the compiler keeps for itself: --json has them", "dim")
 
 
 def _reach(stack: AsyncStackRow, thread: AsyncThreadRow) -> str:
