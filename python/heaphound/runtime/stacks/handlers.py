@@ -37,7 +37,13 @@ def mark_handlers(
         else:
             yield marker.explicit(frame)
     if marker.funclet is not None:
-        yield StackEnd(marker.funclet.sp, f"the handler at {marker.funclet.ip:#x} runs on no frame of its method")
+        yield StackEnd(marker.funclet.sp, _without_method(marker.funclet))
+
+
+def _without_method(funclet: ManagedFrame) -> str:
+    if funclet.code.problem is not None:
+        return f"whether the code at {funclet.ip:#x} is a handler is not known: {funclet.code.problem}"
+    return f"the handler at {funclet.ip:#x} runs on no frame of its method"
 
 
 class _Marker:

@@ -127,6 +127,8 @@ class _Walk:
             context = self._context
             try:
                 code = find(context.ip)
+                if code is None and not self._active:
+                    self._check_return(context.ip)
                 if code is None and self._frame in NO_FRAME:
                     return
                 if code is None:
@@ -154,6 +156,17 @@ class _Walk:
                 return
         yield StackEnd(self._context.sp, f"more than {LIMITS.stack_frames} frames")
 
+    def _check_return(self, ip: int) -> None:
+        """Raise Malformed where managed code returns to what is no code: the stack is broken, and who the callers are nothing tells.
+
+        Stubs are never returned to: they jump. What lies in no image and in no memory of the dump is left to the Frames, if there are any.
+        """
+        if self._walker.codes.is_in_managed_range(ip):
+            raise Malformed(f"managed code returns to {ip:#x}, which lies in a range of managed code and in no method")
+        lost = self._frame in NO_FRAME and not self._walker.runtime.memory.readable(ip, 1)
+        if lost and self._walker.native.module_at(ip) is None:
+            raise Malformed(f"managed code returns to {ip:#x}, where there is neither code in the dump nor an image")
+
     def _undiverted(self, diverted: DivertedReturn, caller: RegisterContext) -> RegisterContext:
         """Where a managed frame returns to, if a collection has overwritten that."""
         undone = diverted.undone(caller)
@@ -173,6 +186,8 @@ class _Walk:
         frame = self._walker.frames.read(self._frame, self._context.ip)
         if frame.resume is None and frame.problem is not None and frame.problem.startswith("its registers"):
             raise Malformed(f"{frame.frame_type} at {frame.frame_address:#x}: {frame.problem}")
+        if frame.frame_type == "InlinedCallFrame" and frame.resume is not None and not self._walker.codes.is_managed(frame.resume.ip):
+            raise Malformed(f"{frame.frame_type} at {frame.frame_address:#x}: it returns to {frame.resume.ip:#x}, which is no managed code")
         self._met = self._frame
         self._advance()
         # A Frame that native code led to tells nothing new: its registers are taken only where they are managed code's (NextRaw of

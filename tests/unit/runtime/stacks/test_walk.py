@@ -5,7 +5,7 @@ from struct import pack
 import pytest
 
 from heaphound.runtime.stacks.frame import ExplicitFrame, ManagedFrame, StackEnd
-from tests.unit.runtime.stacks.toy_stack import NATIVE, STACK, STACK_BYTES, ToyStack
+from tests.unit.runtime.stacks.toy_stack import CODE, NATIVE, STACK, STACK_BYTES, ToyStack
 
 CONTEXT_RIP, CONTEXT_RSP, CONTEXT_RBP, CONTEXT_R12 = 0xF8, 0x98, 0xA0, 0xD8
 
@@ -251,3 +251,33 @@ def test_what_lies_behind_a_handler_is_not_known_where_its_method_was_not_reache
     end = toy.walk(STACK + 40)[-1]
     assert isinstance(end, StackEnd)
     assert end.sp == STACK
+
+
+@pytest.mark.parametrize("frame", [None, STACK + 0x400])
+def test_a_return_into_managed_code_without_a_method(frame: int | None) -> None:
+    """What lies there is a broken nibble map or a stub, which nobody returns to; the next Frame would pass the frames between."""
+    toy = ToyStack()
+    toy.managed_range = (CODE + 0x8000, CODE + 0x9000)
+    toy.registers |= {"rip": toy.code("Inner", 0)}
+    toy.managed(STACK, CODE + 0x8010)
+    toy.frame(STACK + 0x400, "DebuggerU2MCatchHandlerFrame")
+    end = toy.walk(frame)[-1]
+    assert isinstance(end, StackEnd)
+    assert (end.sp, "in no method" in end.reason) == (STACK + 32, True)
+
+
+def test_a_return_to_where_there_is_nothing() -> None:
+    toy = ToyStack()
+    toy.registers |= {"rip": toy.code("Inner", 0)}
+    toy.managed(STACK, 0x1234)
+    end = toy.walk(None)[-1]
+    assert isinstance(end, StackEnd)
+    assert (end.sp, "neither code in the dump nor an image" in end.reason) == (STACK + 32, True)
+
+
+def test_a_call_of_native_code_from_no_managed_code() -> None:
+    toy = ToyStack("10.0")
+    at = toy.frame(STACK + 0x100, "InlinedCallFrame", CallerReturnAddress=NATIVE + 4, CallSiteSP=STACK + 0x200)
+    end = toy.walk(at)[-1]
+    assert isinstance(end, StackEnd)
+    assert "is no managed code" in end.reason

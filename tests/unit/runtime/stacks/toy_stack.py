@@ -48,11 +48,13 @@ class ToyStack:
         self.image.write(UNWIND, push_and_allocate if machine == "x64" else store_pair)
         self.image.write(STACK, bytes(STACK_BYTES))
         self.image.write(STACK - 0x9000, bytes(0x1000))  # where an ExInfo lies: on the stack, further in
+        self.image.write(NATIVE, bytes(16))
         layout = layout_file(f"{version}.0", machine, None).layout
         self.layout = layout.with_globals({f"{name}VTable": VTABLES + 8 * n for n, name in enumerate(FRAME_CLASSES)}, "layout file")
         self.codes: dict[int, FrameCode] = {}
         self.thread = 0
         self.throwing = 0
+        self.managed_range = (0, 0)
         ip, sp, fp = ("rip", "rsp", "rbp") if machine == "x64" else ("pc", "sp", "fp")
         self.registers: dict[str, int] = {ip: NATIVE, sp: STACK, fp: 0}
 
@@ -93,8 +95,9 @@ class ToyStack:
         core = SimpleNamespace(machine=self.machine, memory=self.memory, threads=[SimpleNamespace(os_id=7, registers=self.registers)])
         runtime: Any = SimpleNamespace(memory=self.memory, layout=self.layout, core=core)
         methods = SimpleNamespace(method=self._method)
-        locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=lambda _address: None)
+        locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=self._section_at)
         walker = StackWalker(runtime, locator)
+        walker.native.module_at = lambda _address: None  # type: ignore[method-assign]  # stands in for the images of a process
         walker.codes.find = self._find  # type: ignore[method-assign]  # stands in for the code ranges of a process
         state, address = ThreadState.HIJACKED if self.thread else 0, self.thread or self.throwing
         thread: Any = SimpleNamespace(os_id=os_id, frame=frame, cooperative=False, address=address, state_bits=state)
@@ -103,6 +106,10 @@ class ToyStack:
     def _find(self, address: int) -> FrameCode | None:
         pieces = [code for code in self.codes.values() if code.fragment_start <= address < code.fragment_end]
         return max(pieces, key=lambda code: code.fragment_start, default=None)
+
+    def _section_at(self, address: int) -> SimpleNamespace | None:
+        start, end = self.managed_range
+        return SimpleNamespace(kind="jit") if start <= address < end else None
 
     def _method(self, method_desc: int) -> Method:
         if method_desc != 0x8800:
