@@ -9,8 +9,10 @@ import pytest
 
 import heaphound
 from heaphound.errors import UsageError
+from heaphound.results.exceptions import ThrownFrameRow
+from heaphound.results.object import Reference
 from heaphound.results.threads import ThreadRow
-from tests.lab.dumps import LabDump, Recipe, make_dump
+from tests.lab.dumps import PROGRAMS, LabDump, Recipe, make_dump
 from tests.lab.runtimes import VERSIONS
 
 # Both builds of the program come about; the runtime's own code is optimised everywhere.
@@ -98,3 +100,46 @@ def test_a_thread_is_found_by_id_and_by_name(hung: LabDump) -> None:
         assert [found.name for found in dump.stack(wanted).result.threads] == ["ab"]
     with pytest.raises(UsageError, match=r"no thread with the name 'abba': names are .*\bab\b.*; managed ids are 1, 2,"):
         dump.stack("abba")
+
+
+def test_exceptions_that_are_handled_inside_of_each_other(hung: LabDump) -> None:
+    dump = heaphound.open(hung.path)
+    (row,) = dump.stack("handles").result.threads
+    nested = ["System.InvalidOperationException", "System.FormatException", "System.ArgumentException"]
+    assert row.exception is not None
+    assert row.exception.type == nested[0]
+    assert [found.type for found in row.nested_exceptions] == nested
+    rows = {found.address: found for found in dump.exceptions(strings=True).result.exceptions}
+    assert [rows[found.address].message for found in row.nested_exceptions] == ["inner", "middle", "outer"]
+    assert all(rows[found.address].threads == (row.managed_id,) for found in row.nested_exceptions)
+    assert all(line.line == line_of(line) for found in row.nested_exceptions for line in rows[found.address].frames)
+
+
+def line_of(frame: ThrownFrameRow) -> int | None:
+    """The frames of these exceptions are of lines that throw."""
+    source = (PROGRAMS / "Hung" / "Program.cs").read_text().splitlines()
+    return frame.line if frame.line is not None and "{ throw new " in source[frame.line - 1] else None
+
+
+def test_all_inner_exceptions_of_an_aggregate(hung: LabDump) -> None:
+    rows = {row.address: row for row in heaphound.open(hung.path).exceptions(strings=True).result.exceptions}
+    (failed,) = [row for row in rows.values() if row.type == "System.AggregateException"]
+    assert [rows[inner].type for inner in failed.inners] == ["System.InvalidOperationException", "System.FormatException"]
+    assert failed.inner == failed.inners[0]
+
+
+def test_what_lambdas_and_iterators_share_is_shown(hung: LabDump) -> None:
+    dump = heaphound.open(hung.path)
+    captured = {}
+    for name in ("captures", "iterates"):
+        (row,) = dump.stack(name, variables=True, strings=True).result.threads
+        for frame in row.frames:
+            captured.update({(name, field.name): field.value for item in frame.arguments or () for field in item.captured})
+    if hung.recipe.release:  # optimised code needs `this` no more while it sleeps
+        return
+    text = captured["captures", "shared"]
+    assert isinstance(text, Reference)
+    assert text.text == "kept"
+    assert captured["captures", "number"] == 8
+    assert captured["iterates", "from"] == 3
+    assert captured["iterates", "<current>5__1"] == 4

@@ -106,6 +106,21 @@ def test_a_crash_is_told_with_the_exceptions_and_their_stacks(runtime: str) -> N
     assert [frame.line for frame in thrown.frames] == [185, 38]
 
 
+def test_a_crash_by_fail_fast_says_so_and_shows_the_message() -> None:
+    dump = heaphound.open(str(make_small_crash(Recipe("Extremes", "8.0.4", ("failfast",)), with_heap=True)))
+    answer = dump.threads()
+    signal = answer.result.signal
+    assert signal is not None
+    assert (signal.name, signal.managed_id, signal.fail_fast) == ("SIGABRT", 1, True)
+    assert signal.exception is not None
+    assert signal.exception.type == "System.ExecutionEngineException"
+    waits = {row.managed_id: row.waits.kind for row in answer.result.threads if row.waits is not None}
+    assert waits[1] == "createdump"
+    assert not [note for note in answer.coverage.notes if "libcoreclr" in note]  # its code is read from the file: only data lacks pages
+    (row,) = dump.stack(1, variables=True, strings=True).result.threads
+    assert "an order is lost" in [reference.text for frame in row.frames for reference in frame.references or ()]
+
+
 def test_modules_are_those_of_the_full_dump_and_no_context_is_unnamed_that_has_a_name(small: tuple[heaphound.Dump, heaphound.Dump]) -> None:
     dump, whole = small
     found, expected = ({row.module: asdict(row) for row in one.modules().result.modules} for one in small)

@@ -149,9 +149,10 @@ def make_crash(recipe: Recipe) -> Path:
     return core
 
 
-def make_small_crash(recipe: Recipe) -> Path:
-    """What the runtime itself has createdump write of a program that crashes once it is ready: a normal dump, its default. LabError."""
-    home = cache_directory() / "kinds" / f"small-crash-{recipe.name}-{KINDS_RECIPE}"
+def make_small_crash(recipe: Recipe, with_heap: bool = False) -> Path:
+    """What the runtime itself has createdump write of a program that crashes once it is ready: a normal dump, its default, or one
+    `with_heap`. Raises LabError."""
+    home = cache_directory() / "kinds" / f"{'heap' if with_heap else 'small'}-crash-{recipe.name}-{KINDS_RECIPE}"
     core = home / "normal.core"
     if not core.exists():
         root = runtime_root(recipe.runtime)
@@ -160,7 +161,7 @@ def make_small_crash(recipe: Recipe) -> Path:
                 shutil.rmtree(home, ignore_errors=True)
                 home.mkdir(parents=True)
                 written = home / "written"
-                told = {"DbgEnableMiniDump": "1", "DbgMiniDumpType": "1", "DbgMiniDumpName": str(written)}
+                told = {"DbgEnableMiniDump": "1", "DbgMiniDumpType": "2" if with_heap else "1", "DbgMiniDumpName": str(written)}
                 environment = {
                     **start_environment(recipe),
                     **{f"{prefix}_{name}": value for name, value in told.items() for prefix in SETTING_PREFIXES},

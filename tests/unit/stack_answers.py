@@ -13,6 +13,7 @@ from tests.unit.answers import DUMP
 
 SLEEP = "System.Threading.Thread.Sleep(System.Int32)"
 MAIN = "Shop.Orders.Program.Main(System.String[])"
+CLOSURE = "Shop.Orders.Program+<>c__DisplayClass1_0"
 RW, RW_TYPE = "reader-writer lock", "System.Threading.ReaderWriterLockSlim"
 ENTER = "System.Threading.Monitor.Enter(System.Object, System.Boolean&)"
 FIRST, SECOND = Address(0x7F6B66009D30), Address(0x7F6B66009D48)
@@ -95,7 +96,9 @@ COLLECTOR = NativeThreadRow(
 DEAD = ThreadRow(managed_id=3, os_id=0, name=None, state="dead, background", address=Address(0x564807A90000))
 NOTED = Coverage(notes=("locks are not known: the sync table is not in the dump",))
 
-THREADS = Answer(DUMP, NOTED, ThreadsResult((SLEEPING, BLOCKED, OVERFLOWN, DEAD), SignalRow(11, "SIGSEGV", 4711, 1, Address(0x1000))))
+THREADS = Answer(
+    DUMP, NOTED, ThreadsResult((SLEEPING, BLOCKED, OVERFLOWN, DEAD), SignalRow(11, "SIGSEGV", 4711, 1, Address(0x1000), SLEEPING.exception))
+)
 THREADS_RETAINED = Answer(
     DUMP, NOTED, ThreadsResult((replace(SLEEPING, retained_bytes=5_001_832), replace(BLOCKED, retained_bytes=0), OVERFLOWN))
 )
@@ -147,6 +150,13 @@ VARIABLES = Answer(
                             VariableRow(1, "name", "System.String", Reference(SECOND, "System.String", None, 12), "r12"),
                             VariableRow(2, "count", "System.Int32", Absence("not available", "optimised away")),
                             VariableRow(
+                                4,
+                                "work",
+                                CLOSURE,
+                                Reference(SECOND, CLOSURE),
+                                captured=(FieldRow("orders", CLOSURE, "System.Int32", 0, 3),),
+                            ),
+                            VariableRow(
                                 3,
                                 "total",
                                 "System.Int64&",
@@ -172,6 +182,7 @@ VARIABLES = Answer(
                         references=(
                             FrameReferenceRow(Address(0x7FFCD06F4C40), "rbp", -96, SECOND, "System.Object", interior=True),
                             FrameReferenceRow(None, "rax", None, FIRST, "System.Object", pinned=True),
+                            FrameReferenceRow(None, "rdi", None, FIRST, "System.String", text="shipped", length=7),
                         ),
                     ),
                     FrameRow("managed", Address(0x7F57076433C8), Address(0x7FFCD06F4CA0), None, problem="no MethodDesc"),

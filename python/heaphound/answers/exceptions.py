@@ -16,10 +16,15 @@ from heaphound.runtime.stacks.frame import ManagedFrame
 from heaphound.runtime.stacks.thrown import ThrownFrame, read_thrown_frames
 from heaphound.runtime.strings import Strings
 from heaphound.runtime.types import Type
+from heaphound.runtime.values import OBJECT_HEADER_BYTES
 from heaphound.session import Session
 
 MAXIMUM_MESSAGE = 4096
 MAXIMUM_FRAMES = 1000
+MAXIMUM_INNERS = 100
+MAXIMUM_WRAPPERS = 3  # a ReadOnlyCollection, a List and the array
+AGGREGATE = "System.AggregateException"
+ARRAY_LENGTH = 8  # of an array of references (src/coreclr/vm/object.h)
 NOT_CAPTURED = "<an exception that is not in this dump>"
 
 
@@ -84,6 +89,7 @@ class _Reader:
             row = replace(row, hresult=memory.u32(address + layout.offset("Exception", "_HResult")))
             inner = memory.pointer(address + layout.offset("Exception", "_innerException"))
             row = replace(row, inner=Address(inner) if inner else None)
+            row = replace(row, inners=self._inners(address))
             thrown = read_thrown_frames(memory, layout, address)
             row = replace(
                 row,
@@ -97,6 +103,30 @@ class _Reader:
             text, characters = self._strings.text_and_length(message, MAXIMUM_MESSAGE) if message else (None, None)
             row = replace(row, message=text, message_characters=characters)
         return row
+
+    def _inners(self, address: int) -> tuple[Address, ...]:
+        """The inner exceptions of an AggregateException (System.Private.CoreLib): `_innerExceptions`, an array; up to 5.0
+        `m_innerExceptions`, a ReadOnlyCollection around a list that is one."""
+        found = self._type_of(address)
+        if all(owner.name != AGGREGATE for owner in (found, *found.bases())):
+            return ()
+        array = self._field(address, found, ("_innerExceptions", "m_innerExceptions"))
+        for _ in range(MAXIMUM_WRAPPERS):
+            if not array or self._type_of(array).is_array:
+                break
+            array = self._field(array, self._type_of(array), ("list", "_items"))
+        count = min(self._memory.u32(array + ARRAY_LENGTH), MAXIMUM_INNERS) if array else 0
+        data = array + self._layout.constant("PtrArrayOffsetToDataArray")
+        return tuple(Address(item) for item in (self._memory.words(data, count) if count else ()) if item)
+
+    def _type_of(self, address: int) -> Type:
+        unmask = ~self._layout.constant("ObjectToMethodTableUnmask")
+        return self._session.types.type(self._memory.pointer(address) & unmask)
+
+    def _field(self, address: int, found: Type, names: tuple[str, ...]) -> int:
+        """What the first field with one of the names refers to; 0 where there is none."""
+        offset = next((field.offset for field in found.fields if field.name in names and field.offset is not None), None)
+        return 0 if offset is None else self._memory.pointer(address + OBJECT_HEADER_BYTES + offset)
 
     def _thrown(self, exception: int, frames: list[ThrownFrame]) -> tuple[ThrownFrameRow, ...]:
         exact = self._exact_methods(exception, frames)

@@ -1,6 +1,6 @@
 """What the file as a whole lacks, by name, and how to get it: said beside every answer that rests on the heap."""
 
-from heaphound.dump.elf_modules import elf_modules, is_whole
+from heaphound.dump.elf_modules import elf_modules, has_code
 from heaphound.errors import HeaphoundError
 from heaphound.runtime.ability import Ability
 from heaphound.session import Session
@@ -28,7 +28,7 @@ def lacking(session: Session, *, only_types: bool = False) -> tuple[str, ...]:
 def lacking_for_stacks(session: Session) -> tuple[str, ...]:
     """A sentence where the code of the runtime itself is not there: a walk over a stack has to go through it."""
     module = session.runtime.module
-    if is_whole(module, session.core.memory) or session.core.writer.mode == "mini":  # createdump writes what walks need
+    if has_code(module, session.core.memory) or session.core.writer.mode == "mini":  # createdump writes what walks need
         return ()
     return (
         f"the code of {module.path} (build-id {module.build_id or 'unknown'}) is neither in the dump nor at that path here: "

@@ -46,6 +46,9 @@ class StackRows:
             outermost_frames=tuple(found.outermost),
             methods_left_out=found.methods_left_out,
             stack_end=found.end,
+            state_bits=thread.state_bits,
+            allocation_pointer=Address(thread.allocation_context[0]) if thread.allocation_context[0] else None,
+            allocation_limit=Address(thread.allocation_context[1]) if thread.allocation_context[0] else None,
         )
 
     def native_thread(self, os_id: int, limit: int | None) -> NativeThreadRow:

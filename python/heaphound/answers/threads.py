@@ -9,10 +9,11 @@ from heaphound.answers.lacking import lacking_for_stacks
 from heaphound.answers.stack_rows import StackRows
 from heaphound.answers.thread_retention import retained_by_stacks
 from heaphound.results.answer import Answer, Coverage
-from heaphound.results.threads import SignalRow, ThreadsResult
+from heaphound.results.threads import SignalRow, ThreadRow, ThreadsResult
 from heaphound.session import Session
 
 MAXIMUM_FRAMES = 1000
+FAIL_FAST = "System.Environment.FailFast("
 TAKEN_ALIVE = (0, signal.SIGSTOP, signal.SIGTRAP)  # gcore stops the process with these
 WITH_ADDRESS = (signal.SIGILL, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)  # si_addr of sigaction(2), where the kernel raised them
 
@@ -27,9 +28,18 @@ def threads(session: Session, frames: int | None = MAXIMUM_FRAMES, retained: boo
     if retained:
         held = retained_by_stacks(session)
         found = tuple(replace(row, retained_bytes=held.get(row.os_id)) for row in found)
-        return Answer(dump_facts(session), heap_coverage(session, roots=True, notes=rows.notes), ThreadsResult(found, death(session)))
+        return Answer(dump_facts(session), heap_coverage(session, roots=True, notes=rows.notes), ThreadsResult(found, _end(session, found)))
     notes = (*rows.notes, *lacking_for_stacks(session))
-    return Answer(dump_facts(session), Coverage(notes=notes), ThreadsResult(found, death(session)))
+    return Answer(dump_facts(session), Coverage(notes=notes), ThreadsResult(found, _end(session, found)))
+
+
+def _end(session: Session, found: tuple[ThreadRow, ...]) -> SignalRow | None:
+    """The signal, and what its thread was about."""
+    row = death(session)
+    thread = None if row is None else next((item for item in found if item.os_id == row.os_id), None)
+    if row is None or thread is None:
+        return row
+    return replace(row, exception=thread.exception, fail_fast=any((frame.method or "").startswith(FAIL_FAST) for frame in thread.frames))
 
 
 def death(session: Session) -> SignalRow | None:

@@ -1,9 +1,12 @@
 """Rows of the arguments, locals and remaining references of frames."""
 
+import re
+
 from heaphound.address import Address
 from heaphound.answers.naming import Naming
 from heaphound.errors import LayoutError, Malformed, Unreadable
-from heaphound.results.object import Absence, ByReferenceValue, Value
+from heaphound.results import object as of_object
+from heaphound.results.object import Absence, ByReferenceValue, FieldRow, Value
 from heaphound.results.threads import FrameReferenceRow, VariableRow
 from heaphound.runtime.element_types import ElementType
 from heaphound.runtime.frame_roots import FrameReferences
@@ -12,8 +15,11 @@ from heaphound.runtime.generics import ResolvedType
 from heaphound.runtime.stacks.frame import ExplicitFrame, Frame
 from heaphound.runtime.stacks.frame_variables import FrameVariable
 from heaphound.runtime.stacks.register_memory import REGISTERS_START, RegisterMemory
-from heaphound.runtime.values import Values
+from heaphound.runtime.values import OBJECT_HEADER_BYTES, Values
 from heaphound.session import Session
+
+# Names that Roslyn gives (src/Compilers/CSharp/Portable/Symbols/Synthesized/GeneratedNames.cs): closures, iterators and async methods.
+_CLOSURE = re.compile(r"\+(<>c__DisplayClass|<[^<>]*>d__)[^+]*$")
 
 
 class VariableRows:
@@ -39,18 +45,32 @@ class VariableRows:
         return self._rows(found.arguments), self._rows(found.locals), references, found.problem or problem
 
     def _rows(self, variables: tuple[FrameVariable, ...]) -> tuple[VariableRow, ...]:
-        return tuple(
-            VariableRow(
-                number=item.number,
-                name=item.name,
-                type=item.type.name,
-                value=self._value(item),
-                place=None if item.place is None else item.place.words,
-                address=None if item.place is None or item.place.address is None else Address(item.place.address),
-                in_scope=item.in_scope,
-            )
-            for item in variables
+        return tuple(self._row(item) for item in variables)
+
+    def _row(self, item: FrameVariable) -> VariableRow:
+        value = self._value(item)
+        return VariableRow(
+            number=item.number,
+            name=item.name,
+            type=item.type.name,
+            value=value,
+            place=None if item.place is None else item.place.words,
+            address=None if item.place is None or item.place.address is None else Address(item.place.address),
+            in_scope=item.in_scope,
+            captured=self._captured(value) if isinstance(value, of_object.Reference) else (),
         )
+
+    def _captured(self, value: of_object.Reference) -> tuple[FieldRow, ...]:
+        """The fields of a closure or state machine; none of other objects."""
+        if "+<" not in value.type:
+            return ()
+        try:
+            found = self._values.type_of(value.address)
+            if not _CLOSURE.search(found.definition_name):
+                return ()
+            return self._values.fields(value.address + OBJECT_HEADER_BYTES, found.fields)
+        except (Unreadable, Malformed):
+            return ()  # the reference is shown all the same
 
     def _value(self, item: FrameVariable) -> Value:
         if item.place is None:
@@ -93,6 +113,7 @@ class VariableRows:
             if index is None:
                 return None
             start = int(self._session.table.address_of(index))
+        target = self._values.reference(start)
         return FrameReferenceRow(
             address=None if item.address is None else Address(item.address),
             register=item.register,
@@ -101,4 +122,6 @@ class VariableRows:
             type=self._naming.type_of(start) or "<unreadable>",
             interior=item.interior,
             pinned=item.pinned,
+            text=target.text if isinstance(target, of_object.Reference) else None,
+            length=target.length if isinstance(target, of_object.Reference) else None,
         )

@@ -17,7 +17,7 @@ from heaphound.runtime.threads import Thread, ThreadState
 from heaphound.runtime.waited_objects import WaitedObjects
 from heaphound.session import Session
 
-ENTER, PULSE, TASK, INITIALIZER = "monitor enter", "monitor wait", "task", "type initializer"
+ENTER, PULSE, TASK, INITIALIZER, PROCESS = "monitor enter", "monitor wait", "task", "type initializer", "process"
 POOL = ThreadState.POOL_WORKER | ThreadState.COMPLETION_PORT
 
 
@@ -49,6 +49,8 @@ class WaitRows:
         if wait is None:
             return None
         row = WaitRow(wait.kind, wait.method, system_call=wait.system_call)
+        if wait.kind == PROCESS and wait.end_sp is None and self._crashed(thread):
+            return replace(row, kind="createdump")
         if wait.kind == NATIVE_LOCK:
             return self._native(thread, frames, row)
         if wait.kind in (ENTER, PULSE):
@@ -106,6 +108,11 @@ class WaitRows:
             return None
         others = {table for table, runner in self._work.initializers.items() if runner != thread.managed_id}
         return lock_wanted(self._session.core.memory, registers.registers, registers.stack_pointer, first.resume.sp, others)
+
+    def _crashed(self, thread: Thread) -> bool:
+        """Whether the core was made because of what this thread did: it then waits for the program that writes it."""
+        signal, registers = self._session.core.signal, self._registers.get(thread.os_id or 0)
+        return signal is not None and registers is not None and signal.number == registers.signal != 0
 
     def _system_call(self, os_id: int | None) -> str | None:
         registers = self._registers.get(os_id or 0)

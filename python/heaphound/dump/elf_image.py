@@ -56,13 +56,18 @@ class ElfHeaders:
         end = max((load.address + load.memory_bytes for load in self.loads), default=0)
         return max(0, -(-(end - self.first_address) // PAGE) * PAGE)
 
-    def file_pages(self, base: int) -> list[tuple[int, int]]:
+    def file_pages(self, base: int, flags: int = 0) -> list[tuple[int, int]]:
         """(start, end) in memory of the pages that hold the segments' bytes, for an image whose header lies at `base`.
 
+        `flags`: of segments with these flags alone.
         The mappings of the file may have gaps between them that nothing can be read from: arm64 links segments 64 KB apart.
         """
         bias = base - self.first_address
-        pages = ((bias + load.address, bias + load.address + load.file_bytes) for load in self.loads if load.file_bytes)
+        pages = (
+            (bias + load.address, bias + load.address + load.file_bytes)
+            for load in self.loads
+            if load.file_bytes and load.flags & flags == flags
+        )
         return [(start & -PAGE, -(-end // PAGE) * PAGE) for start, end in pages]
 
     def first(self, kind: int) -> ProgramHeader | None:

@@ -69,6 +69,13 @@ def is_whole(module: ElfModule, memory: Memory) -> bool:
     return all(memory.readable(start, end - start) for start, end in module.headers.file_pages(module.base))
 
 
+def has_code(module: ElfModule, memory: Memory) -> bool:
+    """Whether all its code can be read. Pages of its data, which no file can stand in for once written to, may be lacking all the same."""
+    if module.headers is None:
+        return False
+    return all(memory.readable(start, end - start) for start, end in module.headers.file_pages(module.base, PF_EXECUTE))
+
+
 def elf_modules(core: Core) -> list[ElfModule]:
     """The ELF images among the mapped files, ascending by address, the vdso (if the dump has its page) among them.
 

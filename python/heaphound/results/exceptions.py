@@ -31,12 +31,15 @@ class ExceptionRow:
     message_characters: int | None
     """Length of the message; None where it has none, or the dump lacks it."""
     inner: Address | None
+    """Of an AggregateException the first of `inners`."""
     threads: tuple[int, ...]
     """Managed ids of threads that threw it last, or are handling it."""
     frames: tuple[ThrownFrameRow, ...] = ()
     frames_left_out: int = 0
     problem: str | None = None
     """Why its stack trace, or the whole object, could not be read."""
+    inners: tuple[Address, ...] = ()
+    """Of an AggregateException all its inner exceptions, at most 100; empty for others."""
 
 
 @dataclass(frozen=True, slots=True)

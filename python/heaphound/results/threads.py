@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from heaphound.address import Address
-from heaphound.results.object import Value
+from heaphound.results.object import FieldRow, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class VariableRow:
     """Of the value; None while it is in a register of the CPU."""
     in_scope: bool | None = None
     """Of a local: whether its name holds at the frame's IL offset. None without a PDB, and for arguments."""
+    captured: tuple[FieldRow, ...] = ()
+    """Of the object that C# makes for a lambda, an iterator or an async method: its fields, which are the variables that these share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class FrameReferenceRow:
     type: str
     interior: bool = False
     pinned: bool = False
+    text: str | None = None
+    """As of a Reference: of a string only where texts were asked for."""
+    length: int | None = None
+    """As of a Reference: characters of a string, elements of an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,12 @@ class ThreadRow:
     """Methods of the frames left out, where they are at most 16: a recursion. Empty otherwise."""
     stack_end: str | None = None
     """Why the frames end before the last one; None where all were walked."""
+    state_bits: int = 0
+    """The runtime's own bits of its state (enum ThreadState of src/coreclr/vm/threads.h), of which `state` names those that matter."""
+    allocation_pointer: Address | None = None
+    """Where it allocates next in the part of the heap that the collector gave it; None where it has none."""
+    allocation_limit: Address | None = None
+    """Where that part ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,10 @@ class SignalRow:
     """None for a thread that the runtime does not know."""
     address: Address | None = None
     """The address that could not be used, of signals that name one."""
+    exception: ExceptionRef | None = None
+    """What the thread threw last and has not forgotten: of an unhandled exception that one."""
+    fail_fast: bool = False
+    """Whether the thread called Environment.FailFast; the frame of that has the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ namespace Hung
         static readonly object A = new Orders(), B = new Stock(), Abandoned = new Stock(), Pulsed = new Orders(), Thin = new Stock();
         static readonly ReaderWriterLockSlim Written = new ReaderWriterLockSlim(), Read = new ReaderWriterLockSlim(), Mixed = new ReaderWriterLockSlim();
         static readonly ReaderWriterLock Old = new ReaderWriterLock();
+        static readonly AggregateException Failed = new AggregateException(new InvalidOperationException("one"), new FormatException("two"));
         static readonly ManualResetEvent Never = new ManualResetEvent(false);
         static volatile bool stop;
 
@@ -187,9 +188,39 @@ namespace Hung
             Run("socket-accept", "socket accept", () => listener.AcceptSocket());
             Run("socket-receive", "socket receive", () => client.Client.Receive(new byte[10]));
             Run("socket-pipe", "pipe", () => new AnonymousPipeServerStream(PipeDirection.In).ReadByte());
+            Run("handles", "sleep", Handle);
+            string shared = "kept";
+            int number = 7;
+            Run("captures", "sleep", () => { GC.KeepAlive(shared); number++; Forever(); });
+            Run("iterates", "sleep", () => { foreach (int item in Count(3)) { Console.Error.WriteLine(item); } });
             var lazy = new Lazy<int>(() => { Forever(); return 1; });
             Holding("makes-lazy", "sleep", () => { var value = lazy.Value; });
             Run("wants-lazy", "monitor enter|System.LazyHelper|makes-lazy", () => { var value = lazy.Value; });
+        }
+
+        static IEnumerable<int> Count(int from)
+        {
+            for (int current = from; ; current++)
+            {
+                if (current > 3) { Forever(); }
+                yield return current;
+            }
+        }
+
+        // One exception forgotten, three that are handled inside of each other.
+        static void Handle()
+        {
+            try { throw Failed; } catch (AggregateException) { }
+            try { throw new ArgumentException("outer"); }
+            catch (ArgumentException)
+            {
+                try { throw new FormatException("middle"); }
+                catch (FormatException)
+                {
+                    try { throw new InvalidOperationException("inner"); }
+                    catch (InvalidOperationException) { Forever(); }
+                }
+            }
         }
 
         static void MixedDeadlocks(List<string> deadlocks)

@@ -8,6 +8,7 @@ from heaphound.views.describe import coverage_blocks, left_out
 from heaphound.views.page import Block, Line, Table, names, numbers
 
 FRAMES_SHOWN = 30
+INNERS_SHOWN = 10
 IN_ADVANCE = ("System.OutOfMemoryException", "System.StackOverflowException", "System.ExecutionEngineException")
 
 
@@ -46,8 +47,11 @@ def _exception(row: ExceptionRow) -> Iterator[Block]:
         yield Line(f"  {row.message}")
     elif row.message_characters:
         yield Line(f"  message of {row.message_characters} characters (--strings shows it)", "dim")
-    if row.inner is not None:
-        yield Line(f"  inner exception {row.inner}")
+    inners = row.inners or (() if row.inner is None else (row.inner,))
+    if inners:
+        shown = ", ".join(str(address) for address in inners[:INNERS_SHOWN])
+        others = f" and {len(inners) - INNERS_SHOWN} more" if len(inners) > INNERS_SHOWN else ""
+        yield Line(f"  inner {'exception' if len(inners) == 1 else 'exceptions'} {shown}{others}")
     for frame in row.frames[:FRAMES_SHOWN]:
         source = "" if frame.file is None else f" in {frame.file}:{frame.line}"
         yield Line(f"  at {frame.method or frame.ip}{source}")

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from heaphound.results.object import Absence, ByReferenceValue, StructValue, Value
+from heaphound.results.object import Absence, ByReferenceValue, Reference, StructValue, Value
 from heaphound.results.threads import FrameReferenceRow, FrameRow, VariableRow
 from heaphound.views.page import Block, Cell, Line, Table, names
 from heaphound.views.quantities import count
-from heaphound.views.text.values import field_rows, value_words
+from heaphound.views.text.values import field_rows, reference_words, value_words
 
 _INDENT = "  "
 _Row = tuple[Cell, ...]
@@ -36,6 +36,8 @@ def _variables(kind: str, variables: tuple[VariableRow, ...]) -> Iterator[_Row]:
         scope = " (out of scope)" if row.in_scope is False else ""
         name = f"{row.number}" if row.name is None else row.name
         yield f"{_INDENT}{kind}{scope}", name, _words(row.value), row.type, _place(row)
+        for _, field, value, kind_of_field, _ in field_rows(row.captured):
+            yield f"{_INDENT}  captured", f"{name}.{field}", value, kind_of_field, None
         inner = row.value.target if isinstance(row.value, ByReferenceValue) else row.value
         if isinstance(inner, StructValue) and inner.text is None:
             for _, field, value, kind_of_field, _ in field_rows(inner.fields):
@@ -57,4 +59,5 @@ def _reference(row: FrameReferenceRow) -> _Row:
     flags = "".join(f", {word}" for word, holds in (("interior", row.interior), ("pinned", row.pinned)) if holds)
     place = row.register if row.offset is None else f"[{row.register}{'-' if row.offset < 0 else '+'}{abs(row.offset):#x}]"
     where = "" if row.address is None else f"{'' if place is None else ' at '}{row.address}"
-    return f"{_INDENT}reference{flags}", None, f"{row.object} {row.type}", row.type, f"{place or ''}{where}" or None
+    words = reference_words(Reference(row.object, row.type, row.text, row.length))
+    return f"{_INDENT}reference{flags}", None, words, row.type, f"{place or ''}{where}" or None
