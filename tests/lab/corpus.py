@@ -38,6 +38,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "no ready-to-run": {"ReadyToRun": "0"},
     "early osr": {"OSR_HitLimit": "1", "TC_OnStackReplacement_InitialCounter": "10"},
 }
+# Not among those in turn: the heap of most such cores cannot be walked, as a collection is just moving objects.
+SUSPENDING = "many collections"
 LINES = 12  # of differences that are printed for one core
 
 
@@ -76,7 +78,8 @@ def running(run: Run) -> Iterator[Dumper]:
             "configProperties": {"System.Globalization.Invariant": True},
         }
         (app / "Corpus.runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
-        settings = {f"{prefix}_{key}": value for key, value in SETTINGS[run.settings].items() for prefix in SETTING_PREFIXES}
+        chosen = {"GCgen0size": "20000"} if run.settings == SUSPENDING else SETTINGS[run.settings]
+        settings = {f"{prefix}_{key}": value for key, value in chosen.items() for prefix in SETTING_PREFIXES}
         if is_arm64(run.runtime):
             settings |= {**WITHOUT_ACTIVATION, **BY_INSTRUCTION}
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **settings}
@@ -160,6 +163,7 @@ def main() -> int:
     parser.add_argument("--runtime", action="append", choices=tuple(PACKAGES), help="which runtimes; all of x64 if none is named")
     parser.add_argument("--cores", type=int, default=24, help="cores a runtime, spread over builds and settings")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2), "little"))
+    parser.add_argument("--settings", choices=(*SETTINGS, SUSPENDING), default=None, help="this setting alone; else the others in turn")
     parser.add_argument("--directory", type=Path, default=None, help="where cores are made, 150 MB each; a temporary folder if not named")
     parser.add_argument("--keep", action="store_true", help="keep the cores on which the two differ")
     parser.add_argument("--methods", action="store_true", help="list the methods that were on the stacks")
@@ -171,7 +175,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         for runtime in arguments.runtime or VERSIONS:
             total = Agreement()
-            for run in spread(runtime, arguments.cores, chance):
+            for run in spread(runtime, arguments.cores, chance, arguments.settings):
                 found = compare_run(run, arguments.directory or Path(temporary), chance, arguments.keep)
                 total.add(found)
                 if arguments.results is not None:
@@ -200,9 +204,9 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def spread(runtime: str, cores: int, chance: random.Random) -> Iterator[Run]:
-    """That many runs, over builds and settings in turn."""
-    combinations = [(build, settings) for settings in SETTINGS for build in BUILDS]
+def spread(runtime: str, cores: int, chance: random.Random, alone: str | None = None) -> Iterator[Run]:
+    """That many runs, over builds and settings in turn, or with one setting alone."""
+    combinations = [(build, settings) for settings in (SETTINGS if alone is None else (alone,)) for build in BUILDS]
     for number in range(cores):
         build, settings = combinations[number % len(combinations)]
         yield Run(

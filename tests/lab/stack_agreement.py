@@ -39,6 +39,8 @@ class Agreement:
     """Where threads were stopped: kind of code or class of Frame, and what holds it."""
     methods: Counter[str] = field(default_factory=Counter)
     """Methods on the stacks, with the kind of their code."""
+    explicit_frames: Counter[str] = field(default_factory=Counter)
+    """Frames of the runtime on the stacks, by class."""
     conservative: Counter[str] = field(default_factory=Counter)
     scanned_roots: int = 0
     """Roots of the oracle in frames that cannot be decoded, which the word by word scan of the frame found."""
@@ -48,6 +50,8 @@ class Agreement:
     """Roots of ours in arguments and returned structs that the oracle cannot tell (`tests/lab/untold_arguments.py`)."""
     misplaced_roots: int = 0
     """Roots of either side that differ because the oracle read a frame by native code's registers (`tests/lab/misplaced_roots.py`)."""
+    unset_roots: int = 0
+    """Roots of the oracle in frames that were not set up where the thread was stopped (`tests/lab/unset_frames.py`)."""
     unwound_frames: int = 0
     """Frames that an exception in flight has unwound: neither side has roots in them."""
     unwound_helpers: int = 0
@@ -66,11 +70,13 @@ class Agreement:
         self.agreed_roots += other.agreed_roots
         self.stopped += other.stopped
         self.methods += other.methods
+        self.explicit_frames += other.explicit_frames
         self.conservative += other.conservative
         self.scanned_roots += other.scanned_roots
         self.untold_roots += other.untold_roots
         self.untold_arguments += other.untold_arguments
         self.misplaced_roots += other.misplaced_roots
+        self.unset_roots += other.unset_roots
         self.unwound_frames += other.unwound_frames
         self.unwound_helpers += other.unwound_helpers
         self.agreed_helpers += other.agreed_helpers
@@ -89,11 +95,13 @@ class Agreement:
             "untold_roots": self.untold_roots,
             "untold_arguments": self.untold_arguments,
             "misplaced_roots": self.misplaced_roots,
+            "unset_roots": self.unset_roots,
             "unwound_frames": self.unwound_frames,
             "unwound_helpers": self.unwound_helpers,
             "agreed_helpers": self.agreed_helpers,
             "scanned_frames": dict(self.conservative),
             "left_out": self.left_out,
+            "explicit_frames": dict(self.explicit_frames),
             "methods": len(self.methods),
             "kinds_of_frames": dict(Counter(method.partition(":")[0] for method in self.methods.elements())),
             "differences": dict(Counter(difference.category for difference in self.differences)),
@@ -113,5 +121,5 @@ class Agreement:
         rest = f"{sum(self.conservative.values())} frames scanned with {self.scanned_roots} roots"
         where = ", ".join(f"{count} {name}" for name, count in self.stopped.most_common())
         untold = f"{self.untold_roots} in registers and {self.untold_arguments} in arguments that the oracle cannot tell"
-        left = f"{untold}, {self.misplaced_roots} that it misplaces, {len(self.left_out)} left out"
+        left = f"{untold}, {self.misplaced_roots} that it misplaces, {self.unset_roots} of frames not set up, {len(self.left_out)} left out"
         return f"{figures}, {rest}, {left}; {len(self.methods)} methods; stopped in {where}"

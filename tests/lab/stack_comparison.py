@@ -3,7 +3,6 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from tests.lab.misplaced_roots import explained_by, misplaced_frames
 from tests.lab.oracle import Row, run_oracle
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement, StackDifference
+from tests.lab.unset_frames import unset_slots
 from tests.lab.untold_arguments import frames_with_structs, untold_results
 
 Key = tuple[Any, ...]
 _NOWHERE = (1 << 64) - 1  # the low end of a range that is empty (StackRange::Reset of src/coreclr/vm/exceptionhandling.cpp)
-NOT_SET_UP = "root at an instruction without GC information"
 TO_BE_DIVERTED = "frame of a thread whose return is to be diverted"
 
 
@@ -54,6 +53,7 @@ def compare_stacks(core: Path) -> Agreement:
         found.untold_roots += explained["untold register"]
         found.untold_arguments += explained["untold argument"]
         found.misplaced_roots += explained["misplaced"]
+        found.unset_roots += explained["not set up"]
         found.differences.extend(left)
     return found
 
@@ -64,7 +64,7 @@ class _Sorter:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._scanned = {hex(slot) for words in session.stack_roots.words for slot in words.slots.tolist()}
-        self._stopped = {(words.os_id, hex(words.frame.sp)) for words in session.stack_roots.words if isinstance(words.frame, ManagedFrame)}
+        self._unset = unset_slots(session)
         self._untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
         self._misplaced = misplaced_frames(session)
         self._with_structs = frames_with_structs(session)
@@ -86,9 +86,10 @@ class _Sorter:
                 counts["misplaced"] += 1
             elif one.side == "ours" and (one.os_id, one.slot) in self._untold_results:
                 counts["untold argument"] += 1
+            elif one.side == "oracle's" and (one.os_id, one.sp, one.slot) in self._unset:
+                counts["not set up"] += 1
             else:
-                stopped = one.side == "oracle's" and (one.os_id, one.sp) in self._stopped
-                left.append(replace(one, what=NOT_SET_UP) if stopped else one)
+                left.append(one)
         return counts, left
 
 
@@ -190,7 +191,10 @@ def _count(found: Agreement, frame: Frame | StackEnd, first: bool) -> None:
         found.methods[f"{frame.code.kind}{' funclet' if frame.code.is_funclet else ''}: {name}"] += 1
         if first:
             found.stopped[f"{frame.code.kind}{' funclet' if frame.code.is_funclet else ''}"] += 1
-    elif first:
+        return
+    if isinstance(frame, ExplicitFrame):
+        found.explicit_frames[frame.frame_type] += 1
+    if first:
         found.stopped[frame.frame_type if isinstance(frame, ExplicitFrame) else "end"] += 1
 
 

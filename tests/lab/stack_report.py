@@ -28,6 +28,11 @@ SUMS = (
     "unwound_helpers",
     "agreed_helpers",
 )
+OTHERS = (
+    ("unwound_frames", "Frames that an exception in flight had unwound, without roots on either side"),
+    ("untold_arguments", "Roots of ours in arguments and returned structs that the oracle cannot tell, each predicted"),
+    ("unset_roots", "Roots of the oracle in frames that were not set up where the thread was stopped, each predicted"),
+)
 
 
 def main() -> int:
@@ -91,9 +96,16 @@ def _line(head: list[str], rows: list[Row]) -> str:
 def rest(rows: list[Row]) -> Iterator[str]:
     """Sums that are no column, then each kind of difference, reason to scan a frame, and thing left out, with its number."""
     helpers, agreed = (sum(row[name] for row in rows) for name in ("unwound_helpers", "agreed_helpers"))
-    unwound = sum(row.get("unwound_frames", 0) for row in rows)
-    if unwound:
-        yield f"Frames that an exception in flight had unwound, without roots on either side: {unwound}."
+    for name, words in OTHERS:  # rows of before have none
+        count = sum(row.get(name, 0) for row in rows)
+        if count:
+            yield f"{words}: {count}."
+            yield ""
+    classes: Counter[str] = Counter()
+    for row in rows:
+        classes.update(row.get("explicit_frames", {}))
+    if classes:
+        yield f"Frames of the runtime, by class: {', '.join(f'{count} {name}' for name, count in classes.most_common())}."
         yield ""
     yield f"HelperMethodFrames that the runtime had unwound itself: {helpers}; unwound again by `.eh_frame`, same registers: {agreed}."
     differences: Counter[str] = Counter()
