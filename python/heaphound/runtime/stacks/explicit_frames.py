@@ -11,6 +11,7 @@ from heaphound.layouts.schema import Layout
 from heaphound.runtime.code import CodeLocator
 from heaphound.runtime.methods import Method
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.diverted_return import DivertedReturn
 from heaphound.runtime.stacks.frame import ExplicitFrame
 from heaphound.runtime.stacks.frame_types import (
     CONTEXT_INSIDE,
@@ -49,9 +50,11 @@ class ExplicitFrames:
         """Address of the next Frame outwards; all bits set at the end. Raises Unreadable."""
         return self._memory.pointer(address + self._layout.offset("Frame", "Next"))
 
-    def read(self, address: int, ip: int) -> ExplicitFrame:
-        """The Frame at an address, met at `ip`. Raises Unreadable or Malformed where there is none that is known; what of its contents
-        cannot be read is in its `problem`."""
+    def read(self, address: int, ip: int, diverted: DivertedReturn | None = None) -> ExplicitFrame:
+        """The Frame at an address, met at `ip`, on a thread one of whose returns may be `diverted`.
+
+        Raises Unreadable or Malformed where there is none that is known; what of its contents cannot be read is in its `problem`.
+        """
         identity = self._memory.pointer(address)
         name = self._types.get(identity)
         if name is None:
@@ -60,7 +63,7 @@ class ExplicitFrames:
         resume: RegisterContext | None = None
         threw = False
         try:
-            resume = self._resume(name, address)
+            resume = self._resume(name, address, diverted)
             threw = name in CONTEXT_INSIDE or (name in HELPER_METHOD and self._helpers.threw(address))
         except (Unreadable, Malformed, LayoutError) as error:
             problems.append(f"its registers cannot be had: {error}")
@@ -79,16 +82,17 @@ class ExplicitFrames:
         """Whether an InlinedCallFrame is in its native call: it lies in its method's frame before and after it too."""
         return self._memory.pointer(address + self._layout.offset("InlinedCallFrame", "CallerReturnAddress")) != 0
 
-    def _resume(self, name: str, address: int) -> RegisterContext | None:
+    def _resume(self, name: str, address: int, diverted: DivertedReturn | None) -> RegisterContext | None:
         memory, layout = self._memory, self._layout
         if name in WITHOUT_REGISTERS:
             return None
         if name == "InlinedCallFrame":
             return self._inlined_call(address)
         if name in FRAMED_METHOD:
-            return self._transition(memory.pointer(address + layout.offset("FramedMethodFrame", "TransitionBlockPtr")))
+            caller = self._transition(memory.pointer(address + layout.offset("FramedMethodFrame", "TransitionBlockPtr")))
+            return caller if diverted is None else diverted.undone(caller) or caller
         if name in HELPER_METHOD:
-            return self._helpers.resume(address)
+            return self._helpers.resume(address, diverted)
         if name in CONTEXT_INSIDE:
             context = read_context(memory, address + layout.offset(name, "TargetContext"), self._machine)
             if name != "SoftwareExceptionFrame":

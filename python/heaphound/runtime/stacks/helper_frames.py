@@ -11,6 +11,7 @@ from heaphound.limits import LIMITS
 from heaphound.runtime.internal_calls import internal_call
 from heaphound.runtime.methods import Method, Methods
 from heaphound.runtime.runtime import Runtime
+from heaphound.runtime.stacks.diverted_return import DivertedReturn
 from heaphound.runtime.stacks.frame_code import FrameCodes
 from heaphound.runtime.stacks.registers import RegisterContext
 from heaphound.runtime.stacks.saved_registers import captured_slots
@@ -47,10 +48,13 @@ class HelperFrames:
             return False
         return bool(self._memory.u32(address + layout.offset("HelperMethodFrame", "FrameAttribs")) & _EXCEPTION)
 
-    def resume(self, address: int) -> RegisterContext:
-        """Registers of the managed caller. Raises Unreadable, Malformed."""
+    def resume(self, address: int, diverted: DivertedReturn | None = None) -> RegisterContext:
+        """Registers of the managed caller. Raises Unreadable, Malformed.
+
+        A method whose return a collection has diverted may have gone on to an internal call by a jump, which then returns by that address.
+        """
         state = address + self._layout.offset("HelperMethodFrame", "MachineState")
-        return self._unwound(state) if self._is_unwound(state) else self._unwind(state)
+        return self._unwound(state) if self._is_unwound(state) else self._unwind(state, diverted)
 
     def _unwound(self, state: int) -> RegisterContext:
         """The registers that the runtime found when it walked the stack: each by the slot it lies in, or its value alone."""
@@ -68,7 +72,7 @@ class HelperFrames:
             return memory.u32(state + layout.offset("MachineState", "IsValid")) != 0
         return memory.pointer(state + layout.offset("MachineState", "ReturnAddressPtr")) != 0
 
-    def _unwind(self, state: int) -> RegisterContext:
+    def _unwind(self, state: int, diverted: DivertedReturn | None = None) -> RegisterContext:
         memory, layout = self._memory, self._layout
         saved_at = captured_slots(layout, self._machine, state + layout.offset("MachineState", "Capture"))
         registers = {name: memory.pointer(slot) for name, slot in saved_at.items()}
@@ -85,4 +89,7 @@ class HelperFrames:
             ip, sp = registers[ip_name.lower()], registers[sp_name.lower()]
             if self._codes.is_managed(ip):
                 return RegisterContext.at(self._machine, ip, sp, registers, saved_at)
+            undone = None if diverted is None else diverted.undone(RegisterContext.at(self._machine, ip, sp, registers, saved_at))
+            if undone is not None and self._codes.is_managed(undone.ip):
+                return undone
         raise LimitExceeded(f"more than {LIMITS.native_frames} native frames between a runtime helper and managed code")

@@ -183,7 +183,7 @@ class _Walk:
 
     def _explicit(self) -> ExplicitFrame:
         """The next Frame, met in native code; its registers, if it has any, are those of the managed code behind it."""
-        frame = self._walker.frames.read(self._frame, self._context.ip)
+        frame = self._walker.frames.read(self._frame, self._context.ip, self._diverted)
         if frame.resume is None and frame.problem is not None and frame.problem.startswith("its registers"):
             raise Malformed(f"{frame.frame_type} at {frame.frame_address:#x}: {frame.problem}")
         if frame.frame_type == "InlinedCallFrame" and frame.resume is not None and not self._walker.codes.is_managed(frame.resume.ip):

@@ -106,6 +106,22 @@ def test_a_return_that_is_still_to_be_diverted(place: str) -> None:
     assert [frame.caller.ip for frame in found] == ([outer, NATIVE] if place == "this return" else [NATIVE])
 
 
+def test_a_diverted_return_of_a_method_that_jumped_to_what_a_frame_stands_for() -> None:
+    """A tail call, to a stub that is being prepared: its TransitionBlock has the address of the runtime for the caller's."""
+    toy = ToyStack()
+    block = STACK + 0x200
+    at = toy.frame(STACK + 0x100, "PrestubMethodFrame")
+    toy.image.words(at + toy.layout.offset("FramedMethodFrame", "TransitionBlockPtr"), block)
+    caller_sp = block + toy.layout.size("TransitionBlock")
+    toy.image.words(block + toy.layout.offset("TransitionBlock", "ReturnAddress"), NATIVE)
+    outer = toy.code("Outer", 1)
+    toy.managed(caller_sp, NATIVE)
+    assert told(toy.walk(at)) == ["PrestubMethodFrame"]
+    toy.thread = STACK + 0x4000
+    toy.image.words(toy.thread + 0x98, outer, caller_sp - 8)
+    assert told(toy.walk(at)) == ["PrestubMethodFrame", "Outer"]
+
+
 def test_a_diverted_return_goes_on_where_it_should_have() -> None:
     toy = ToyStack()
     arguments = STACK + 0x300
