@@ -1,15 +1,16 @@
 """Commands about threads on cores that lie: each must end soon, in bounded memory, with an answer or with one sentence and exit code 3.
 
-    python -m tests.lab.lie_runs CORE [--seeds 100] [--first 0] [--lies N] [--directory DIR] [--command "stack --all"]
+    python -m tests.lab.lie_runs CORE [--told] [--seeds 100] [--first 0] [--lies N] [--directory DIR] [--command "stack --all"]
 
 makes a copy of CORE, writes lies into it (`tests.lab.lies`), asks each command, and prints what went wrong with the seed that
 shows it again. A failure is a traceback, a signal, an exit code that is none of ours, more than one sentence, output beside an exit code 3,
-JSON that is none, more time or memory than the bounds below.
+JSON that is none, silence about a lie of `tests.lab.told_lies`, more time or memory than the bounds below.
 """
 
 import argparse
 import json
 import os
+import pickle
 import random
 import resource
 import signal
@@ -24,6 +25,7 @@ from pathlib import Path
 import heaphound.api  # what is imported here is there in each child
 from heaphound.cli.main import main as heaphound_main
 from tests.lab.lies import LyingCore, ReadPlaces
+from tests.lab.told_lies import Teller, ToldLie
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("threads", "--json"),
@@ -110,12 +112,30 @@ def run(core: Path, command: tuple[str, ...], directory: Path) -> Run:
     return Run(command, code, out.read_text(errors="replace"), err.read_text(errors="replace"), seconds, used.ru_maxrss << 10)
 
 
+def told_lies(core: Path) -> list[ToldLie]:
+    """Those about one core, made by a child: the kernel's threads do not outlive a later fork."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with os.fdopen(writing, "wb") as pipe:
+                pickle.dump(Teller(core).told(), pipe)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told: list[ToldLie] = pickle.load(pipe)
+    os.waitpid(child, 0)
+    return told
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the seeds; the exit code is 1 where something failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("core", type=Path)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--told", action="store_true", help="tell the lies of tests.lab.told_lies first")
     parser.add_argument("--lies", type=int, help="told at once; default: between 1 and 100")
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--command", action="append", help="one command with its options; default: all that are about threads")
@@ -123,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = tuple(tuple(command.split()) for command in chosen.command) if chosen.command else COMMANDS
     failed: Counter[str] = Counter()
     codes: Counter[int] = Counter()
+    told = told_lies(chosen.core) if chosen.told else []
     with tempfile.TemporaryDirectory(dir=chosen.directory) as temporary:
         directory = Path(temporary)
         places = ReadPlaces(chosen.core, commands, directory / "reads")
@@ -131,6 +152,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for command in commands:
             whole = run(lying.path, command, directory)
             print(f"{' '.join(command)}: {whole.code}, {whole.seconds:.1f} s, {whole.peak_bytes >> 20} MB, {whole.failure}", flush=True)
+        for lie in told:
+            with lying.telling(lie.lies):
+                done = run(lying.path, lie.command, directory)
+            codes[done.code] += 1
+            silent = bool(lie.words) and not any(word in done.stdout + done.stderr for word in lie.words)
+            failure = done.failure or ("says nothing of it" if silent else None)
+            if failure is not None:
+                failed[failure] += 1
+                print(f"{lie.name}, {' '.join(lie.command)}: {failure}", flush=True)
         for seed in range(chosen.first, chosen.first + chosen.seeds):
             chance = random.Random(seed)
             lies = places.lies(chance, chosen.lies or chance.choice((1, 1, 3, 10, 30, 100)))
