@@ -13,6 +13,8 @@ NATIVE_LOCK = "native lock or event"
 
 # (declaring type, method or None for all of the type, kind). A later row is the better answer where a stack has both.
 _KNOWN: tuple[tuple[str, str | None, str], ...] = (
+    ("System.Environment", "Exit", "process exit"),  # a handler of ProcessExit may wait for something else on top
+    ("System.Environment", "_Exit", "process exit"),
     ("System.Threading.WaitHandle", None, "wait handle"),
     ("System.Threading.LowLevelMonitor", None, "wait handle"),
     ("System.Threading.Monitor", "ReliableEnter", "monitor enter"),

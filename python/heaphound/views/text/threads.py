@@ -34,7 +34,7 @@ def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
             thread.name,
             thread.state,
             thread.gc_mode,
-            len(thread.locks),
+            len(thread.locks) or None,  # one that nobody ever waited for lies in its object's header: `locks` looks there
             *((None if thread.retained_bytes is None else Size(thread.retained_bytes),) if retained else ()),
             None if thread.exception is None else thread.exception.type,
             None if thread.waits is None else wait_words(thread.waits),

@@ -13,18 +13,28 @@ _Row = tuple[Cell, ...]
 
 
 def variable_blocks(frame: FrameRow) -> Iterator[Block]:
-    """All that a frame holds in one table; of nameless locals without a value only how many there are."""
-    lost = [row for row in frame.locals or () if row.name is None and _is_lost(row.value)]
+    """All that a frame holds in one table; of variables without a value one line for each reason: optimised code keeps few."""
     rows = [
-        *_variables("argument", frame.arguments or ()),
-        *_variables("local", tuple(row for row in frame.locals or () if row not in lost)),
+        *_variables("argument", _kept(frame.arguments)),
+        *_variables("local", _kept(frame.locals)),
         *(_reference(row) for row in frame.references or ()),
     ]
     if rows:
         yield Table(names(_INDENT, "Name", "Value", "Type", "Place"), rows)
-    if lost:
-        reasons = sorted({row.value.reason for row in lost if isinstance(row.value, Absence)})
-        yield Line(f"{_INDENT}{count(len(lost), 'local')} not available: {'; '.join(reasons)}", "dim")
+    lost: dict[str, list[str]] = {}
+    nameless: dict[str, int] = {}
+    for row in (*(frame.arguments or ()), *(frame.locals or ())):
+        if isinstance(row.value, Absence) and _is_lost(row.value):
+            lost.setdefault(row.value.reason, []).extend([] if row.name is None else [row.name])
+            nameless[row.value.reason] = nameless.get(row.value.reason, 0) + (row.name is None)
+    for reason, found in lost.items():
+        others = count(nameless[reason], "variable without a name", "variables without a name")
+        words = [*found, *([others] if nameless[reason] else [])]
+        yield Line(f"{_INDENT}not available: {', '.join(words)} ({reason})", "dim")
+
+
+def _kept(rows: tuple[VariableRow, ...] | None) -> tuple[VariableRow, ...]:
+    return tuple(row for row in rows or () if not _is_lost(row.value))
 
 
 def _is_lost(value: Value) -> bool:
@@ -35,18 +45,13 @@ def _variables(kind: str, variables: tuple[VariableRow, ...]) -> Iterator[_Row]:
     for row in variables:
         scope = " (out of scope)" if row.in_scope is False else ""
         name = f"{row.number}" if row.name is None else row.name
-        yield f"{_INDENT}{kind}{scope}", name, _words(row.value), row.type, _place(row)
+        yield f"{_INDENT}{kind}{scope}", name, value_words(row.value), row.type, _place(row)
         for _, field, value, kind_of_field, _ in field_rows(row.captured):
             yield f"{_INDENT}  captured", f"{name}.{field}", value, kind_of_field, None
         inner = row.value.target if isinstance(row.value, ByReferenceValue) else row.value
         if isinstance(inner, StructValue) and inner.text is None:
             for _, field, value, kind_of_field, _ in field_rows(inner.fields):
                 yield f"{_INDENT}", f"{name}.{field}", value, kind_of_field, None
-
-
-def _words(value: Value) -> str:
-    """As of fields; but what is not available is the rule in optimised code, and no trouble."""
-    return f"not available: {value.reason}" if isinstance(value, Absence) and _is_lost(value) else value_words(value)
 
 
 def _place(row: VariableRow) -> str | None:

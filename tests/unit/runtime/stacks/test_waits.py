@@ -48,6 +48,8 @@ def stack(*methods: str) -> list[Any]:
         (("System.Threading.Thread.Sleep", "System.Threading.SpinWait.SpinOnceCore", "System.Threading.SpinLock.Enter"), "spin lock"),
         (("System.Threading.SpinWait.SpinOnce", "System.Threading.ManualResetEventSlim.Wait"), "event"),
         (("System.Net.Sockets.SocketPal.Receive", "System.Net.Sockets.Socket.Receive", "System.IO.Pipes.PipeStream.ReadCore"), "pipe"),
+        (("System.Environment._Exit", "System.Environment.Exit", "Shop.Main"), "process exit"),
+        (("System.Threading.Thread.Sleep", "Shop.OnExit", "System.AppContext.OnProcessExit", "System.Environment.Exit"), "sleep"),
         (("System.Net.Sockets.SocketPal.Accept", "System.Net.Sockets.Socket.Accept"), "socket accept"),
     ],
 )
