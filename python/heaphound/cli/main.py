@@ -131,7 +131,10 @@ def main(arguments: Sequence[str] | None = None, library: Library | None = None)
         return _say(str(error), error.exit_code)
     except MemoryError:
         return _say("not enough memory on this machine for this dump: free some, or use a larger machine", EXIT_UNUSABLE)
-    except Exception as error:  # noqa: BLE001  # the program's one broad except: a bug must not look like an answer
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  # the program's one broad except: a bug must not look like an answer
+        # A panic of the kernel is no Exception (PyO3's PanicException), and would end with 1, which means a leak.
         _traceback_if_wanted()
         what = f"{type(error).__name__}: {error}"
         return _say(

@@ -184,3 +184,11 @@ def test_opening_a_dump_imports_no_reader_of_stacks_and_no_rule() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_panic_of_the_kernel_is_a_bug_too() -> None:
+    """PyO3 raises it as a BaseException; Python would end with 1, which means that a leak was found."""
+    panic = type("PanicException", (BaseException,), {})("index out of bounds")
+    ran = run("heap", "core", replies={"heap": panic})
+    assert ran.code == 3
+    assert "a bug in heaphound (PanicException: index out of bounds)" in ran.err
