@@ -68,6 +68,29 @@ Dumper = Callable[[float, Path], None]
 @contextmanager
 def running(run: Run) -> Iterator[Dumper]:
     """A working Corpus, as what dumps it after some seconds where it happens to be; it is killed at the end. Raises LabError."""
+    if not is_arm64(run.runtime):
+        with running_process(run) as process_id:
+            yield lambda seconds, core: stop_and_dump(run, process_id, seconds, core)
+        return
+    port = free_port()
+    with _started(run, port) as process, GdbRemote(port) as gdb:
+        gdb.resume()
+        working = WorkingProcess(gdb, process.pid, "corpus")
+        _wait_until_it_works(run, process, working)
+        yield lambda seconds, core: _run_and_dump(working, seconds, core)
+
+
+@contextmanager
+def running_process(run: Run) -> Iterator[int]:
+    """The same of x64, as its process id."""
+    with _started(run, None) as process:
+        _wait_until_it_works(run, process, None)
+        yield process.pid
+
+
+@contextmanager
+def _started(run: Run, port: int | None) -> Iterator["subprocess.Popen[str]"]:
+    """Corpus as it begins; with a port under the emulator, which stops it there for a debugger."""
     with tempfile.TemporaryDirectory() as temporary:
         app, root = Path(temporary), runtime_root(run.runtime)
         for file in (PROGRAMS / "Corpus" / run.build).iterdir():
@@ -80,21 +103,12 @@ def running(run: Run) -> Iterator[Dumper]:
         (app / "Corpus.runtimeconfig.json").write_text(json.dumps({"runtimeOptions": options}))
         chosen = {"GCgen0size": "20000"} if run.settings == SUSPENDING else SETTINGS[run.settings]
         settings = {f"{prefix}_{key}": value for key, value in chosen.items() for prefix in SETTING_PREFIXES}
-        if is_arm64(run.runtime):
+        if port is not None:
             settings |= {**WITHOUT_ACTIVATION, **BY_INSTRUCTION}
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "DOTNET_ROOT": str(root), **settings}
         command = [str(root / "dotnet"), str(app / "Corpus.dll"), str(run.seed), str(run.threads), *([] if run.filters else ["nofilter"])]
-        port = free_port()
-        with _working(emulated(command, port) if is_arm64(run.runtime) else command, environment) as process:
-            if is_arm64(run.runtime):
-                with GdbRemote(port) as gdb:
-                    gdb.resume()
-                    working = WorkingProcess(gdb, process.pid, "corpus")
-                    _wait_until_it_works(run, process, working)
-                    yield lambda seconds, core: _run_and_dump(working, seconds, core)
-            else:
-                _wait_until_it_works(run, process, None)
-                yield lambda seconds, core: stop_and_dump(run, process.pid, seconds, core)
+        with _working(command if port is None else emulated(command, port), environment) as process:
+            yield process
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class Agreement:
     """Roots of either side that differ because the oracle read a frame by native code's registers (`tests/lab/misplaced_roots.py`)."""
     unset_roots: int = 0
     """Roots of the oracle in frames that were not set up where the thread was stopped (`tests/lab/unset_frames.py`)."""
+    interrupted_threads: int = 0
+    """Threads in a signal's handler that interrupted managed code, compared from where the oracle's walk begins."""
     unwound_frames: int = 0
     """Frames that an exception in flight has unwound: neither side has roots in them."""
     unwound_helpers: int = 0
@@ -77,6 +79,7 @@ class Agreement:
         self.untold_arguments += other.untold_arguments
         self.misplaced_roots += other.misplaced_roots
         self.unset_roots += other.unset_roots
+        self.interrupted_threads += other.interrupted_threads
         self.unwound_frames += other.unwound_frames
         self.unwound_helpers += other.unwound_helpers
         self.agreed_helpers += other.agreed_helpers
@@ -96,6 +99,7 @@ class Agreement:
             "untold_arguments": self.untold_arguments,
             "misplaced_roots": self.misplaced_roots,
             "unset_roots": self.unset_roots,
+            "interrupted_threads": self.interrupted_threads,
             "unwound_frames": self.unwound_frames,
             "unwound_helpers": self.unwound_helpers,
             "agreed_helpers": self.agreed_helpers,

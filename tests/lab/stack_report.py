@@ -30,6 +30,10 @@ SUMS = (
 )
 OTHERS = (
     ("unwound_frames", "Frames that an exception in flight had unwound, without roots on either side"),
+    (
+        "interrupted_threads",
+        "Threads in the handler of a signal in managed code, compared from where the oracle's walk begins",
+    ),
     ("untold_arguments", "Roots of ours in arguments and returned structs that the oracle cannot tell, each predicted"),
     ("unset_roots", "Roots of the oracle in frames that were not set up where the thread was stopped, each predicted"),
 )
