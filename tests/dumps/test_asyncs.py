@@ -71,8 +71,12 @@ SINCE_6: dict[str, tuple[tuple[str, ...], str]] = {
     "Pooled": (("Pooled.Inner", "Pooled.Middle", "Pooled.Run"), PROMISE),
     "Timeouts": (("Task.WaitAsync", "Timeouts.Run"), PROMISE),
     "Ticker": (("Ticker.Run",), "the next tick of a PeriodicTimer"),
+    "ParallelLoop": (
+        ("lambda in ParallelLoop.Run", "lambda in System.Threading.Tasks.Parallel+<>", "Parallel.ForEachAsync", "ParallelLoop.Run"),
+        PROMISE,
+    ),
 }
-COUNTS = {"All of promises": 2, "AllOfInt": 2, "Any": 2, "Blocked": 5, "Shared": 3}
+COUNTS = {"ParallelLoop": 2, "All of promises": 2, "AllOfInt": 2, "Any": 2, "Blocked": 5, "Shared": 3}
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -137,7 +141,8 @@ def test_threads_at_the_ends(stacks: tuple[AsyncStackRow, ...]) -> None:
 def test_methods_that_the_runtime_suspends(dump_factory: Callable[[Recipe], LabDump]) -> None:
     """The program's methods got MethodImplOptions.Async after compiling; the runtime suspends them and keeps Continuation objects."""
     dump = dump_factory(Recipe("RuntimeAsync", "10.0.11", settings=(("RuntimeAsync", "1"),)))
-    rows = heaphound.open(dump.path, symbols=[PROGRAMS / "RuntimeAsync" / "bin"]).tasks().result.stacks
+    opened = heaphound.open(dump.path, symbols=[PROGRAMS / "RuntimeAsync" / "bin"])
+    rows = opened.tasks(text="Suspended.Outer").result.stacks
     suspended = [
         ("get_Task of System.Private.CoreLib", "suspended", 0),  # the await of a task that a property gives
         ("RuntimeAsync.Suspended.Inner(System.String)", "suspended", 0),
@@ -148,3 +153,31 @@ def test_methods_that_the_runtime_suspends(dump_factory: Callable[[Recipe], LabD
     assert shown == [suspended, [*suspended, ("RuntimeAsync.Program.Classic", "method", 0)]]
     assert {row.waits_for for row in rows} == {PROMISE.format("").replace("Asyncs..", "RuntimeAsync.Program.")}
     assert all(row.frames[1].file == "Program.cs" for row in rows)
+    (deep,) = opened.tasks(text="Suspended.Deep").result.stacks
+    assert [frame.method.partition("(")[0] for frame in deep.frames[1:]] == [
+        *["RuntimeAsync.Suspended.Deep"] * 21,
+        "Task.WhenAll",
+        "RuntimeAsync.Program.Both",
+    ]
+    assert (deep.count, deep.outermost_count, deep.frames[-2].note) == (2, 1, "2 tasks left")
+    assert deep.waits_for == PROMISE.format("").replace("Asyncs..Never", "RuntimeAsync.Program.Deeper")
+
+
+def test_what_later_runtimes_wait_for(dump_factory: Callable[[Recipe], LabDump]) -> None:
+    """Task.WhenEach, which no task stands for, and pipes of the shared framework."""
+    dump = dump_factory(Recipe("RuntimeAsync", "10.0.11", settings=(("RuntimeAsync", "1"),)))
+    rows = heaphound.open(dump.path, symbols=[PROGRAMS / "RuntimeAsync" / "bin"]).tasks().result.stacks
+    told = {
+        (*(frame.method.removeprefix("RuntimeAsync.Program.") for frame in row.frames), row.waits_for)
+        for row in rows
+        if not any("Suspended" in frame.method for frame in row.frames)
+    }
+    each = ("Part", "Task.WhenEach", "System.Threading.Tasks.Task+WhenEachState.Iterate", "Each")
+    promise = PROMISE.format("").removesuffix("Asyncs..Never") + "RuntimeAsync.Program."
+    assert told == {
+        (*each, f"{promise}Never"),
+        (*each, f"{promise}Deeper"),
+        ("EachOfNone", f"{promise}Never"),
+        ("ReadPipe", "data in a pipe (System.IO.Pipelines)"),
+        ("WritePipe", "room in a pipe (System.IO.Pipelines)"),
+    }

@@ -12,6 +12,7 @@ from tests.lab.dumps import PROGRAMS, LabDump, Recipe
 
 BUILDS = (("3.1.2", False), ("8.0.4", False), ("10.0.11", True))
 PROMISE = "a TaskCompletionSource that nobody has completed"
+KEPT = "System.Threading.Tasks.Task<System.Int32> that nobody has completed; no TaskCompletionSource of it is left"
 CIRCLE = "the one at {}, which waits for it: a circle, in which none can go on"
 TURN = "its turn: what it awaited has ended, and it is "
 STACKS: dict[tuple[str, ...], tuple[str, int]] = {
@@ -81,6 +82,20 @@ def test_alike_ones_are_told_apart_by_what_they_wait_for(result: TasksResult) ->
     crowd, own = found(result, "Promises.Crowded")
     assert (crowd.count, crowd.awaiting_count, crowd.waits_for) == (16, 1, f"{PROMISE}, held by static Awaits.Promises.Crowd")
     assert (own.count, own.awaiting_count, own.waits_for) == (4, 1, f"{PROMISE}, held by static Awaits.Promises.Mine")
+
+
+def test_tasks_that_are_gone(build: tuple[str, bool], result: TasksResult) -> None:
+    """Of three tasks, one of them twice, one is lost: up to 6.0 Task.WhenAll itself keeps it; what Unwrap waits for nobody keeps."""
+    stacks = [stack for stack in result.stacks if stack.frames and stack.frames[-1].method == "Awaits.Gone.All"]
+    kept = build[0] == "3.1.2"
+    assert sorted(stack.waits_for or "" for stack in stacks) == [
+        *[KEPT] * kept,
+        f"{PROMISE}, held by static Awaits.Gone.Gate",
+    ]
+    assert {stack.frames[0].note for stack in stacks} == {"3 tasks left" if kept else "3 tasks left, 1 of them no longer on the heap"}
+    (unwrap,) = [stack for stack in result.stacks if stack.frames and stack.frames[-1].method == "Awaits.Gone.Unwrap"]
+    assert [frame.kind for frame in unwrap.frames] == ["unwrap", "method"]
+    assert unwrap.waits_for == "tasks that are no longer on the heap: nothing will end them"
 
 
 def test_threads_that_run_and_that_wait(result: TasksResult) -> None:

@@ -17,7 +17,14 @@ TASKS = Answer(
                     AsyncFrameRow(
                         "Shop.Gateway.Call", 0, Address(0x7F43D680A798), "Shop.Gateway+<Call>d__1", "Gateway.cs", 28, await_line=31
                     ),
-                    AsyncFrameRow("Task.WhenAll", None, Address(0x7F43D680A7B8), "System.Threading.Tasks.Task+WhenAllPromise", kind="all"),
+                    AsyncFrameRow(
+                        "Task.WhenAll",
+                        None,
+                        Address(0x7F43D680A7B8),
+                        "System.Threading.Tasks.Task+WhenAllPromise",
+                        kind="all",
+                        note="4 tasks left",
+                    ),
                     AsyncFrameRow("Shop.Orders.Place", 2, Address(0x7F43D680A7F8), "Shop.Orders+<Place>d__7"),
                 ),
                 "System.Threading.Tasks.Task<System.String>",

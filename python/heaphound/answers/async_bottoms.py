@@ -17,6 +17,9 @@ TOLD_APART = 16
 METHODS = ("method", "suspended")
 ADDRESS = re.compile("0x[0-9a-f]+")
 ENDED = "ended"
+TOLD_BY_TASKS = ("all", "any", "unwrap", "each")  # kinds that each task which has not ended leads to
+GONE = "tasks that are no longer on the heap: nothing will end them"
+UNKNOWN = "nothing that is known: nothing on the heap leads to what it waits for"
 
 
 class Bottoms:
@@ -26,6 +29,7 @@ class Bottoms:
         self._session = session
         self._links = links
         self._waits = waits
+        self._whole = not session.table.gaps
 
     def kinds(self) -> NDArray[np.int64]:
         """For each bottom a number from 0 on: the same for objects of one type that are told in the same words, addresses apart."""
@@ -72,8 +76,8 @@ class Bottoms:
                 return "whoever asks the iterator for more"
             if runs:
                 return "nothing: it runs"
-            if awaited is None:
-                return self._queued(links.address(bottom))
+            if links.shape(bottom).kind in TOLD_BY_TASKS:
+                return GONE if self._whole else UNKNOWN
         if awaited is None:
             return self._queued(links.address(bottom))
         if links.is_completed(awaited):
@@ -94,7 +98,7 @@ class Bottoms:
         queue = self._waits.holders.queue_of(address)
         if queue is not None:
             return f"its turn: it is {f'posted to {queue}, which has not run it' if ' at ' in queue else f'in {queue}'}"
-        return self._waits.continuation_of(address) or "nothing that is known: nothing on the heap leads to what it waits for"
+        return self._waits.continuation_of(address) or UNKNOWN
 
     def awaited(self, node: int) -> int | None:
         """What a method waits for whose awaiter does not say: an object that has it as its continuation, directly or through wrappers."""

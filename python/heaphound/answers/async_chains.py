@@ -95,6 +95,10 @@ class Chains:
                 group.tops.append(part)
         return sorted(found.values(), key=lambda group: (-group.count, min(int(tops[0]) for tops in group.tops)))
 
+    def is_alone(self, group: Group) -> bool:
+        """Whether the chains have one node each."""
+        return self._links[group.chain][1] < 0
+
     def example(self, group: Group, through: int | None = None) -> list[int]:
         """The nodes of the first chain of a group, the innermost first; of one that leads through a node, if there is one."""
         found, chain = self._outer(group, through) or ([min(int(tops.min()) for tops in group.tops)], group.chain)

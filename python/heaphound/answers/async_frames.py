@@ -19,6 +19,7 @@ COMBINATORS = {
     "task": "ValueTask.AsTask",
     "thunk": "the task of a method that the runtime runs",
     "parallel": "Parallel.ForEachAsync",
+    "each": "Task.WhenEach",
 }
 
 
@@ -48,9 +49,25 @@ class Frames:
             line = None if state is None or place.lines is None else place.lines.get(state)
             source = (place.file, place.first_line)
             variables = self._variables(address, shape)
-            return AsyncFrameRow(place.method, state, Address(address), shape.state_machine_name, *source, "method", line, variables)
+            return AsyncFrameRow(
+                place.method, state, Address(address), shape.state_machine_name, *source, "method", line, variables=variables
+            )
         name = COMBINATORS.get(shape.kind) or self._continuation(address, shape.action_offset)
-        return AsyncFrameRow(name, None, Address(address), shape.type.name, kind=shape.kind)
+        return AsyncFrameRow(name, None, Address(address), shape.type.name, kind=shape.kind, note=self._note(node, address, shape))
+
+    def _note(self, node: int, address: int, shape: NodeShape) -> str | None:
+        memory = self._session.core.memory
+        try:
+            if shape.remaining_offset is not None:
+                remaining = memory.u32(address + shape.remaining_offset)
+                lost = 0 if self._session.table.gaps else remaining - int(self._links.awaited_counts[node])
+                gone = f", {lost} of them no longer on the heap" if lost > 0 else ""
+                return f"{remaining} task{'' if remaining == 1 else 's'} left{gone}"
+            timer = 0 if shape.timer_offset is None else memory.pointer(address + shape.timer_offset)
+            due = self._waits.due(timer) if timer else None
+            return None if due is None else f"for {due} at most"
+        except HeaphoundError:
+            return None
 
     def _variables(self, address: int, shape: NodeShape) -> tuple[AsyncVariableRow, ...] | None:
         if self._values is None or shape.state_machine is None:

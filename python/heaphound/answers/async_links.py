@@ -15,7 +15,7 @@ LIST_LIMIT = 10_000_000
 DEEPEST = 1000
 ENDED, UNKNOWN = -2, -(1 << 31)  # AsyncIteratorMethodBuilder and the compiler: -1 running, -2 ended; no state is that low
 NAMING = ("method", "suspended", "thunk")  # kinds of which the one that waits tells what it waits for, or is asked for it
-SEVERAL = ("all", "any", "parallel")  # kinds that wait for several things at once
+SEVERAL = ("all", "any", "parallel", "each")  # kinds that wait for several things at once
 LIST_OF_CONTINUATIONS = "System.Collections.Generic.List<System.Object>"
 WAITING_THREADS = ("System.Threading.Tasks.Task+SetOnInvokeMres", "System.Threading.Tasks.Task+SetOnCountdownMres")
 Addresses = NDArray[np.uint64]
@@ -225,6 +225,7 @@ class AsyncLinks:
         pairs += self._by_continuation(linked)
         sources = np.concatenate([one for one, _ in pairs] or [np.zeros(0, dtype=np.int64)])
         awaited = np.concatenate([one for _, one in pairs] or [np.zeros(0, dtype=np.uint64)])
+        self.awaited_counts = np.bincount(sources, minlength=self._count)  # Task.WhenAll of one task twice waits for it twice
         targets = self.numbers_of(awaited)
         blocked = np.array(list(self.blocking), dtype=np.uint64)
         blocked = blocked[self.numbers_of(blocked) < 0]

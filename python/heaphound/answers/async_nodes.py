@@ -22,7 +22,9 @@ TASK_FIELDS = ("m_task", "_task", "_obj")  # of awaiters and of ValueTask: what 
 TASK = "System.Threading.Tasks.Task"
 STATES, BUILDERS = ("<>1__state", "$State"), ("<>t__builder", "$Builder")
 
-NodeKind = Literal["method", "suspended", "continuation", "all", "any", "unwrap", "timeout", "task", "thunk", "parallel"]
+REMAINING = ("_remainingToComplete", "m_count", "_count")  # of 8.0 and later, of WhenAllPromise before, of CompleteOnCountdownPromise
+
+NodeKind = Literal["method", "suspended", "continuation", "all", "any", "unwrap", "timeout", "task", "thunk", "parallel", "each"]
 
 # Tasks that end when others end, by the name of their class without its generic arguments.
 _COMBINATORS: dict[str, NodeKind] = {
@@ -34,6 +36,7 @@ _COMBINATORS: dict[str, NodeKind] = {
     "System.Threading.Tasks.UnwrapPromise": "unwrap",
     "System.Threading.Tasks.Task+CancellationPromise": "timeout",
     "System.Threading.Tasks.ValueTask+ValueTaskSourceAsTask": "task",
+    "System.Threading.Tasks.Task+WhenEachState": "each",  # 9.0 and later
     # 10.0, methods that the runtime suspends: the task that their caller sees
     "System.Runtime.CompilerServices.AsyncHelpers+ThunkTask": "thunk",
     "System.Runtime.CompilerServices.AsyncHelpers+RuntimeAsyncTask": "thunk",
@@ -63,6 +66,10 @@ class NodeShape:
     """From the start of the state machine's fields."""
     action_offset: int | None = None
     """Of the delegate that a continuation runs."""
+    remaining_offset: int | None = None
+    """Of the number of tasks that have not ended yet, for what waits for all of several."""
+    timer_offset: int | None = None
+    """Of the timer that ends a wait with a timeout."""
     next_offset: int | None = None
     """Of a suspended method (and of a thunk, to the innermost of them): who goes on after it."""
     resume_offset: int | None = None
@@ -96,6 +103,8 @@ def node_shape(found: Type) -> NodeShape | None:
         continuation_offset=_offset(fields.get("m_continuationObject")),
         awaited=tuple(STARTS + offset for offset in direct if offset is not None),
         action_offset=_offset(fields.get("m_action")),
+        remaining_offset=_offset(next((fields[name] for name in REMAINING if name in fields), None)) if kind == "all" else None,
+        timer_offset=_offset(fields.get("_timer")) if kind == "timeout" else None,
         next_offset=_offset(fields.get("m_stateObject")) if kind == "thunk" else None,
     )
 

@@ -17,7 +17,10 @@ from heaphound.session import Session
 
 PLAIN = {
     "System.Threading.PeriodicTimer+State": "the next tick of a PeriodicTimer",
+    "System.IO.Pipelines.Pipe+DefaultPipeReader": "data in a pipe (System.IO.Pipelines)",
+    "System.IO.Pipelines.Pipe+DefaultPipeWriter": "room in a pipe (System.IO.Pipelines)",
     "System.IO.Pipelines.": "data or room in a pipe (System.IO.Pipelines)",
+    "Microsoft.Win32.SafeHandles.SafeFileHandle+ThreadPoolValueTaskSource": "a read or write of a file by a thread of the pool",
 }
 FOR_EVER = 0xFFFFFFFF  # Timeout.Infinite as TimerQueueTimer keeps it
 HOPS = 4
@@ -72,9 +75,13 @@ class Waits:
         timer = self._pointer(address, found, "_timer")
         if not timer:
             return "Task.Delay without end"
-        holder = self._type(timer)
-        milliseconds = self._memory.u32(timer + self._offset(holder, "_dueTime"))
-        return "Task.Delay without end" if milliseconds == FOR_EVER else f"Task.Delay of {duration(milliseconds)}"
+        due = self.due(timer)
+        return "Task.Delay without end" if due is None else f"Task.Delay of {due}"
+
+    def due(self, timer: int) -> str | None:
+        """The time that a timer was set to, in words; None for one that is not set. Raises HeaphoundError."""
+        milliseconds = self._memory.u32(timer + self._offset(self._type(timer), "_dueTime"))
+        return None if milliseconds == FOR_EVER else duration(milliseconds)
 
     @cached_property
     def semaphores(self) -> dict[int, int]:

@@ -84,7 +84,7 @@ class _Search:
 
     def groups(self) -> list[Group]:
         """The groups of stacks that were asked for."""
-        groups = self.chains.groups()
+        groups = [group for group in self.chains.groups() if not self._is_used_up(group)]
         if self._chosen.address is not None:
             self._through = self.links.node_of(self._chosen.address)
             if self._through is None:
@@ -93,6 +93,11 @@ class _Search:
         if self._chosen.text is not None:
             groups = [group for group in groups if self._has_text(group, self._chosen.text.lower())]
         return groups
+
+    def _is_used_up(self, group: Group) -> bool:
+        """Whether it is only the enumerable of a Task.WhenEach, which nothing says to have ended, and which nobody asks for more."""
+        top = int(group.tops[0][0])
+        return self.chains.is_alone(group) and top < self.links.count and self.links.shape(top).kind == "each"
 
     def _has_text(self, group: Group, text: str) -> bool:
         nodes = self.chains.example(group)

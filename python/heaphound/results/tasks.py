@@ -33,10 +33,13 @@ class AsyncFrameRow:
     """First line of the method; None without a PDB."""
     kind: str = "method"
     """``method`` (async method or iterator), ``suspended`` (a method that the runtime itself suspended, 10.0 and later),
-    ``continuation`` (of ContinueWith), ``all``, ``any``, ``unwrap``, ``timeout`` (WaitAsync), ``task`` (a ValueTask turned into a task),
-    ``parallel`` (Parallel.ForEachAsync), ``thunk`` (the task of suspended methods, where these are not known)."""
+    ``continuation`` (of ContinueWith), ``all``, ``any``, ``each`` (Task.WhenEach, 9.0 and later), ``unwrap``, ``timeout`` (WaitAsync),
+    ``parallel`` (Parallel.ForEachAsync), ``task`` (a ValueTask turned into a task), ``thunk`` (the task of suspended methods, where these
+    are not known)."""
     await_line: int | None = None
     """Line of the await that it waits at; None without a PDB or where it stands at none."""
+    note: str | None = None
+    """What else is known of it: of Task.WhenAll how many have not ended, of a wait with a timeout when that ends it."""
     variables: tuple[AsyncVariableRow, ...] | None = None
     """What it keeps for when it goes on; None where that was not asked for, is not known, or for what is no state machine."""
 

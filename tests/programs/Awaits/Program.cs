@@ -88,6 +88,13 @@ namespace Awaits
     }
     public static class Jobs { static readonly TaskCompletionSource<int> Gate = new TaskCompletionSource<int>(); public static async Task Run() { await Outer(); } static async Job<int> Outer() { return await Inner(); } static async Job<int> Inner() { return await Gate.Task; } }
 
+    public static class Gone
+    {
+        static readonly TaskCompletionSource<int> Gate = new TaskCompletionSource<int>();
+        public static async Task All() { await Task.WhenAll((Task)Gate.Task, Gate.Task, new TaskCompletionSource<int>().Task); }
+        public static async Task Unwrap() { await Task.Run(async () => { await new TaskCompletionSource<int>().Task; }); }
+    }
+
     public static class Channels
     {
         static readonly Channel<int> Full = Channel.CreateBounded<int>(1);
@@ -117,7 +124,7 @@ namespace Awaits
             var begun = Task.Factory.StartNew(() => Keep.Add(Queued.InScheduler()), CancellationToken.None, TaskCreationOptions.None, Queued.Slow); Queued.Slow.RunOne();
             Keep.Add(Promises.InDictionary()); Keep.Add(Promises.Lost()); Keep.Add(Promises.OfTimer()); Keep.Add(Promises.OfHandle()); for (int i = 0; i < 20; i++) Keep.Add(Promises.Crowded(i));
             Keep.Add(Tasks.NeverStarted()); Keep.Add(Tasks.OfChild()); Tasks.Fail();
-            Keep.Add(Awaiters.OfStatic()); Keep.Add(Awaiters.OfList()); Keep.Add(Jobs.Run()); Keep.Add(Channels.Write()); Keep.Add(Channels.Completion());
+            Keep.Add(Awaiters.OfStatic()); Keep.Add(Awaiters.OfList()); Keep.Add(Jobs.Run()); Keep.Add(Channels.Write()); Keep.Add(Channels.Completion()); Keep.Add(Gone.All()); Keep.Add(Gone.Unwrap());
             OnThread("timed", Threads.Timed); Keep.Add(Threads.Main()); Keep.Add(Queued.EndedInPool());
             for (int idle = 0; idle < 5; idle = ThreadPool.PendingWorkItemCount == 0 ? idle + 1 : 0) Thread.Sleep(100);
             Queued.Begin();

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Tasks;
@@ -29,6 +30,12 @@ namespace RuntimeAsync
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
+        public static Task<string> Deep(int n)
+        {
+            return n == 0 ? Unsafe.As<Task<string>>(AsyncHelpers.Await<string>(Program.Deeper.Task)) : Unsafe.As<Task<string>>(n + AsyncHelpers.Await<string>(Deep(n - 1))); // @Deep
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
         public static Task<string> Inner(string text)
         {
             return Unsafe.As<Task<string>>(text + AsyncHelpers.Await<string>(Program.Never.Task)); // @Inner
@@ -43,10 +50,22 @@ namespace RuntimeAsync
 
         private static async Task<string> Classic() { return await Suspended.Outer(10); }
 
+        public static readonly TaskCompletionSource<string> Deeper = new TaskCompletionSource<string>();
+        private static async Task Both() { await Task.WhenAll(Suspended.Deep(20), Suspended.Deep(20)); }
+
+        // what only later runtimes have: Task.WhenEach of 9.0, pipes in the shared framework
+        private static async Task Each() { await foreach (var one in Task.WhenEach(Part(Never), Part(Deeper), Done)) GC.KeepAlive(one); }
+        private static async Task<string> Part(TaskCompletionSource<string> source) { return await source.Task; }
+        private static async Task EachOfNone() { await foreach (var one in Task.WhenEach(Done, Task.FromResult("too"))) GC.KeepAlive(one); await Never.Task; }
+        private static readonly Pipe Empty = new Pipe(), Full = new Pipe(new PipeOptions(pauseWriterThreshold: 100, resumeWriterThreshold: 50));
+        private static async Task ReadPipe() { await Empty.Reader.ReadAsync(default); }
+        private static async Task WritePipe() { await Full.Writer.WriteAsync(new byte[1000], default); }
+
         public static void Main(string[] args)
         {
             Keep.Add(Suspended.Outer(1));
             Keep.Add(Classic());
+            Keep.Add(Both()); Keep.Add(Each()); Keep.Add(EachOfNone()); Keep.Add(ReadPipe()); Keep.Add(WritePipe());
             Thread.Sleep(300);
             GC.Collect();
             Console.WriteLine("FACTS {\"program\": \"RuntimeAsync\"}");

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ASYNC = 0x2000  # MethodImplOptions.Async; MethodImplAttributes has the same bit
-METHODS = ("Outer", "Middle", "Inner")
+METHODS = ("Outer", "Middle", "Inner", "Deep")
 
 
 def main(path: Path, methods: Sequence[str]) -> None:

@@ -153,7 +153,8 @@ def _frame(frame: AsyncFrameRow) -> str:
         source = "" if frame.file is None else f" in {frame.file}:{frame.line}"
         return f"{frame.method}{source} (suspended by the runtime at its await {frame.state})"
     if frame.kind != "method":
-        return f"{frame.method}{' (ContinueWith)' if frame.kind == 'continuation' else ''}"
+        note = "ContinueWith" if frame.kind == "continuation" else frame.note
+        return f"{frame.method}{'' if note is None else f' ({note})'}"
     line = frame.line if frame.await_line is None else frame.await_line
     source = "" if frame.file is None else f" in {frame.file}:{line}"
     return f"{frame.method}{source} ({_at(frame.state)})"
