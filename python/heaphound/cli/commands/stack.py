@@ -13,6 +13,9 @@ HELP = """Show the managed stack of THREAD (its managed id, else its OS id, as 0
 Frames are found by the runtime's own unwind information and explicit Frames; source lines need the PDBs. With --parallel the
 stacks of all threads are merged into one tree, outermost frames first.
 
+[handler] is a catch, finally or filter block that runs. [unwound] is a frame that the exception being handled has left behind:
+it tells where the exception came from, nothing in it runs again, and it keeps nothing alive.
+
 With --native the frames of native code are there too, and the threads that run nothing else: they are found by the call frame
 information of their images, and named by the symbols in the dump or in the same files on disk (--binaries).
 
