@@ -104,6 +104,8 @@ def test_a_crash_is_told_with_the_exceptions_and_their_stacks(runtime: str) -> N
     assert thrown.inner == rows["System.InvalidOperationException"].address
     assert [frame.method for frame in thrown.frames] == ["Extremes.Program.Throw()", "Extremes.Program.Main(System.String[])"]
     assert [frame.line for frame in thrown.frames] == [185, 38]
+    waits = {row.managed_id: row.waits.kind for row in dump.threads().result.threads if row.waits is not None}
+    assert waits[1] == "createdump"
 
 
 def test_a_crash_by_fail_fast_says_so_and_shows_the_message() -> None:

@@ -18,6 +18,7 @@ from heaphound.runtime.waited_objects import WaitedObjects
 from heaphound.session import Session
 
 ENTER, PULSE, TASK, INITIALIZER, PROCESS = "monitor enter", "monitor wait", "task", "type initializer", "process"
+CHILD = ("wait4", "waitid")
 POOL = ThreadState.POOL_WORKER | ThreadState.COMPLETION_PORT
 
 
@@ -49,8 +50,8 @@ class WaitRows:
         if wait is None:
             return None
         row = WaitRow(wait.kind, wait.method, system_call=wait.system_call)
-        if wait.kind == PROCESS and wait.end_sp is None and self._crashed(thread):
-            return replace(row, kind="createdump")
+        if wait.system_call in CHILD and not (wait.kind == PROCESS and wait.end_sp is not None) and self._crashed(thread):
+            return WaitRow("createdump", wait.method if wait.kind == PROCESS else None, system_call=wait.system_call)
         if wait.kind == NATIVE_LOCK:
             return self._native(thread, frames, row)
         if wait.kind in (ENTER, PULSE):
@@ -88,8 +89,8 @@ class WaitRows:
                 return replace(row, kind="idle pool worker")
         found = self._of_mutex(thread.os_id or 0, row)
         wanted = self._initializer(thread, frames)
-        if wanted is None:
-            return found
+        if wanted is None or found.owner not in (None, self._work.initializers[wanted]):
+            return found  # the mutex says for certain whom it waits for
         return replace(found, kind=INITIALIZER, object=None, type=self._naming.type_name(wanted), owner=self._work.initializers[wanted])
 
     def _of_mutex(self, os_id: int, row: WaitRow) -> WaitRow:
@@ -110,9 +111,14 @@ class WaitRows:
         return lock_wanted(self._session.core.memory, registers.registers, registers.stack_pointer, first.resume.sp, others)
 
     def _crashed(self, thread: Thread) -> bool:
-        """Whether the core was made because of what this thread did: it then waits for the program that writes it."""
-        signal, registers = self._session.core.signal, self._registers.get(thread.os_id or 0)
-        return signal is not None and registers is not None and signal.number == registers.signal != 0
+        """Whether the core was made because of what this thread did: it then waits for the program that writes it.
+
+        createdump of 3.1 and 6.0 writes no signal; the thread then has the exception that nobody caught.
+        """
+        core, registers = self._session.core, self._registers.get(thread.os_id or 0)
+        if core.signal is None or not core.signal.number:
+            return core.writer.program == "createdump" and thread.exception is not None
+        return registers is not None and core.signal.number == registers.signal
 
     def _system_call(self, os_id: int | None) -> str | None:
         registers = self._registers.get(os_id or 0)

@@ -50,7 +50,7 @@ class LockHolders:
         self._memory = runtime.memory
         self._types = types
         self._mask = ~runtime.layout.constant("ObjectToMethodTableUnmask")
-        self._bases = static_storages(runtime)[1].bases
+        self._runtime = runtime
         self._threads = threads
         self._readers: dict[str, dict[int, list[int]]] = {}
         self._running: dict[int, int] | None = None
@@ -132,14 +132,18 @@ class LockHolders:
             entry = self._memory.pointer(self._field(entry, self._type_of(entry), link))
 
     def _thread_statics(self, owners: list[Type], field: str) -> Iterator[tuple[Thread, int]]:
-        """What a thread static of reference type holds, of each thread that has it."""
+        """What a thread static of reference type holds, of each thread that has it; nothing where this runtime's are not described."""
+        try:
+            bases = static_storages(self._runtime)[1].bases
+        except UNTOLD:
+            return
         for owner in owners:
             offset = next((item.offset for item in owner.static_fields if item.name == field and item.is_thread_static), None)
             for thread in self._threads if offset is not None else ():
                 if not thread.alive:
                     continue
                 try:
-                    base = self._bases(thread.address, owner).gc
+                    base = bases(thread.address, owner).gc
                     value = self._memory.pointer(base + offset) if base is not None and offset is not None else 0
                 except UNTOLD:
                     continue  # as a thread that never came here

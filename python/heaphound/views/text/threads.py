@@ -26,6 +26,7 @@ def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
             words = f"{signal.exception.type or 'an exception'} {signal.exception.address}"
             yield Line(f"  in which {words} was thrown; where: heaphound exceptions CORE")
         yield Line("")
+    yield from _unsignalled(answer.result)
     retained = any(thread.retained_bytes is not None for thread in answer.result.threads)
     rows = [
         (
@@ -55,6 +56,17 @@ def page(answer: Answer[ThreadsResult]) -> Iterator[Block]:
     if any(thread.waits is not None and thread.waits.kind == "task" for thread in answer.result.threads):
         yield Line("What threads that wait for a task wait for in the end: heaphound tasks CORE", "dim")
     yield from coverage_blocks(answer.dump, answer.coverage)
+
+
+def _unsignalled(result: ThreadsResult) -> Iterator[Block]:
+    """What createdump of 3.1 and 6.0 does not write: that the process was ending, by the thread that waits for createdump."""
+    for thread in result.threads if result.signal is None else ():
+        if thread.waits is not None and thread.waits.kind == "createdump" and thread.exception is not None:
+            words = f"{thread.exception.type or 'an exception'} {thread.exception.address}"
+            yield Line(
+                f"The process was ending: in thread {thread.managed_id} {words} was thrown; where: heaphound exceptions CORE", "strong"
+            )
+            yield Line("")
 
 
 def _counts(threads: tuple[ThreadRow, ...]) -> str:
