@@ -1,5 +1,7 @@
 """The face of the graph on a small heap: who owns what, paths with exact roots first."""
 
+import random
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -84,3 +86,24 @@ def test_type_index() -> None:
     assert found.type_index(0x2000) == 1
     with pytest.raises(KeyError):
         found.type_index(0x3000)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_retained_together_counts_once(seed: int) -> None:
+    """Of a tree, in part unreachable, in which long ways are as likely as short ones: against a walk up from each object alone."""
+    chance = random.Random(seed)
+    count = 200
+    edges = [(chance.choice([number - 1, chance.randrange(number)]), number) for number in range(1, count) if chance.random() < 0.98]
+    found = graph(edges, [0], [], count)
+    chosen = chance.sample(range(count), chance.randrange(1, 60))
+    outermost = [one for one in chosen if found.is_reachable(one) and not set(found.chain(one, count)) & set(chosen)]
+    expected = sum(found.retained_bytes(one) for one in outermost)
+    assert found.retained_together(np.array([*chosen, *chosen[:3]], dtype=np.uint32)) == expected
+
+
+def test_leaves_of_a_long_list_are_retained_together() -> None:
+    """Each element of a list of 5,000 has a leaf: none lies within 1,000 dominators of the list's head, and all count."""
+    length = 5000
+    edges = [(number, number + 1) for number in range(length - 1)] + [(number, length + number) for number in range(length)]
+    found = graph(edges, [0], [], 2 * length)
+    assert found.retained_together(np.arange(length, 2 * length, dtype=np.uint32)) == 8 * length
