@@ -1,6 +1,7 @@
 """`analyze`: what is wrong, who holds it, which code, how to fix it."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ from heaphound.answers.lacking import lacking
 from heaphound.answers.locks import locks
 from heaphound.answers.memory import memory, memory_result
 from heaphound.answers.naming import Naming
-from heaphound.answers.runtime_ranges import account_for
+from heaphound.answers.runtime_ranges import Accounted, account_for
 from heaphound.answers.tasks import tasks
 from heaphound.answers.threads import threads
 from heaphound.answers.types import types
@@ -33,9 +34,10 @@ def analyze(session: Session) -> Answer[AnalyzeResult]:
 
     A heap that was not walked whole never gives "no-leak", nor one whose names or sources of roots the dump lacks.
     """
-    diagnosis = diagnose(replace(session.subject, observed=_observed(session)), RULES, session.progress)
+    accounted = cache(account_for)
+    diagnosis = diagnose(replace(session.subject, observed=_observed(session, accounted)), RULES, session.progress)
     coverage = replace(heap_coverage(session, roots=True), skipped_rules=diagnosis.skipped)
-    space, missing = account_for(session)
+    space, missing = accounted(session)
     unwalked = bool(coverage.gaps) or coverage.walked_bytes != coverage.heap_bytes
     incomplete = unwalked or session.gc_heap.collecting or bool(session.incomplete) or bool(lacking(session))
     result = AnalyzeResult(
@@ -49,19 +51,19 @@ def analyze(session: Session) -> Answer[AnalyzeResult]:
     return Answer(dump_facts(session), _with_notes(coverage, missing), result)
 
 
-def _observed(session: Session) -> Observed:
+def _observed(session: Session, accounted: Callable[[Session], Accounted]) -> Observed:
     return Observed(
         tasks=cache(lambda: tasks(session).result),
         threads=cache(lambda: threads(session, FRAMES_OF_A_THREAD).result.threads),
         locks=cache(lambda: locks(session).result),
-        memory=cache(lambda: memory(session, ranges=True).result),
+        memory=cache(lambda: memory(session, ranges=True, account=accounted).result),
         heap=cache(lambda: heap(session).result),
-        malloc_blocks=cache(lambda: _malloc_blocks(session)),
+        malloc_blocks=cache(lambda: _malloc_blocks(session, accounted)),
     )
 
 
-def _malloc_blocks(session: Session) -> Counter[int]:
-    space, _ = account_for(session)
+def _malloc_blocks(session: Session, accounted: Callable[[Session], Accounted]) -> Counter[int]:
+    space, _ = accounted(session)
     blocks: Counter[int] = Counter()
     for piece in space.ranges:
         if piece.category == GLIBC_MAIN_HEAP:

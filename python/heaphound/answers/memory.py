@@ -1,8 +1,10 @@
 """`memory`: where all bytes of the dump went."""
 
+from collections.abc import Callable
+
 from heaphound.address import Address
 from heaphound.answers.facts import dump_facts
-from heaphound.answers.runtime_ranges import account_for
+from heaphound.answers.runtime_ranges import Accounted, account_for
 from heaphound.dump.address_space import AddressSpace
 from heaphound.dump.region import CATEGORIES
 from heaphound.results.answer import Answer, Coverage
@@ -19,9 +21,9 @@ ESTIMATED = (
 PERMISSIONS = ((4, "r"), (2, "w"), (1, "x"))
 
 
-def memory(session: Session, ranges: bool = False) -> Answer[MemoryResult]:
-    """The breakdown; with `ranges` every single stretch too."""
-    space, missing = account_for(session)
+def memory(session: Session, ranges: bool = False, account: Callable[[Session], Accounted] = account_for) -> Answer[MemoryResult]:
+    """The breakdown; with `ranges` every single stretch too. `account`: where somebody else has asked `account_for` already."""
+    space, missing = account(session)
     return Answer(dump_facts(session), Coverage(notes=tuple(missing)), memory_result(session, space, ranges))
 
 

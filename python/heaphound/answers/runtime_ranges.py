@@ -10,10 +10,11 @@ from heaphound.session import Session
 
 HANDLE_SEGMENT_BYTES = 1 << 16  # HANDLE_SEGMENT_SIZE of src/coreclr/gc/handletablepriv.h
 
+Accounted = tuple[AddressSpace, list[str]]
 Found = tuple[list[Label], list[str]]  # labels, and one sentence for each part that could not be read
 
 
-def account_for(session: Session) -> tuple[AddressSpace, list[str]]:
+def account_for(session: Session) -> Accounted:
     """Every byte of the dump in its category; and one sentence for each kind of range that could not be told apart.
 
     Free blocks between objects may be millions: they are moved from used to free by amount, so that the single ranges say used.
