@@ -4,6 +4,7 @@ The algorithm is that of the runtime (StackFrameIterator of src/coreclr/vm/stack
 instruction pointer is in native code, the next Frame says how to go on; a Frame that lies inside a managed frame comes before it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -49,6 +50,8 @@ class StackWalker:
         self._clauses = ExceptionClauses(locator.tables, runtime.layout, locator)
         self._interrupted = InterruptedCode(runtime.core, self.native, self.codes)
         self._registers = {thread.os_id: thread.registers for thread in runtime.core.threads}
+        counted = Counter(thread.os_id for thread in runtime.core.threads)
+        self._told_twice = {os_id for os_id, count in counted.items() if count > 1}
 
     def walk(self, thread: Thread) -> Iterator[Frame | StackEnd]:
         """The frames of a thread, innermost first; a StackEnd last where the rest cannot be walked. Raises nothing of the dump's.
@@ -60,6 +63,9 @@ class StackWalker:
         registers = self._registers.get(thread.os_id)
         if registers is None:
             yield StackEnd(0, f"the dump has no registers of thread {thread.os_id}")
+            return
+        if thread.os_id in self._told_twice:
+            yield StackEnd(0, f"the dump has registers of thread {thread.os_id} more than once")
             return
         start, active = RegisterContext(self.runtime.core.machine, registers), True
         run = self.interruption(thread)

@@ -297,3 +297,12 @@ def test_a_call_of_native_code_from_no_managed_code() -> None:
     end = toy.walk(at)[-1]
     assert isinstance(end, StackEnd)
     assert "is no managed code" in end.reason
+
+
+def test_registers_that_are_there_twice_tell_nothing() -> None:
+    toy = ToyStack()
+    toy.registers |= {"rip": toy.code("Inner", 0)}
+    toy.copies = 2
+    (end,) = toy.walk(None)
+    assert isinstance(end, StackEnd)
+    assert "registers of thread 7 more than once" in end.reason

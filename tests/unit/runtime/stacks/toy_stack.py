@@ -55,6 +55,7 @@ class ToyStack:
         self.thread = 0
         self.throwing = 0
         self.managed_range = (0, 0)
+        self.copies = 1
         ip, sp, fp = ("rip", "rsp", "rbp") if machine == "x64" else ("pc", "sp", "fp")
         self.registers: dict[str, int] = {ip: NATIVE, sp: STACK, fp: 0}
 
@@ -92,7 +93,8 @@ class ToyStack:
 
     def walk(self, frame: int | None, os_id: int = 7) -> list[Any]:
         """All that the walk of a thread with this innermost Frame yields."""
-        core = SimpleNamespace(machine=self.machine, memory=self.memory, threads=[SimpleNamespace(os_id=7, registers=self.registers)])
+        threads = [SimpleNamespace(os_id=7, registers=self.registers)] * self.copies
+        core = SimpleNamespace(machine=self.machine, memory=self.memory, threads=threads)
         runtime: Any = SimpleNamespace(memory=self.memory, layout=self.layout, core=core)
         methods = SimpleNamespace(method=self._method)
         locator: Any = SimpleNamespace(methods=methods, tables=self.memory, section_at=self._section_at)
