@@ -116,8 +116,10 @@ class WaitRows:
         createdump of 3.1 and 6.0 writes no signal; the thread then has the exception that nobody caught.
         """
         core, registers = self._session.core, self._registers.get(thread.os_id or 0)
+        if core.writer.program != "createdump":
+            return False
         if core.signal is None or not core.signal.number:
-            return core.writer.program == "createdump" and thread.exception is not None
+            return thread.exception is not None
         return registers is not None and core.signal.number == registers.signal
 
     def _system_call(self, os_id: int | None) -> str | None:
