@@ -11,8 +11,11 @@ from heaphound.errors import LimitExceeded, Malformed, Unreadable
 from heaphound.limits import LIMITS
 from heaphound.runtime.gc_info.bits import BitReader
 from heaphound.runtime.gc_info.encoding import ENCODINGS
+from heaphound.runtime.gc_info.frame_slots import live_slots
 from heaphound.runtime.gc_info.gc_info import FrameState, GcInfo, decode_gc_info
 from heaphound.runtime.gc_info.slots import Slot
+from heaphound.runtime.stacks.frame import FrameCode, ManagedFrame
+from heaphound.runtime.stacks.registers import RegisterContext
 from tests.unit.runtime.gc_info_writer import BASES, BitWriter, Live, Method, source_of, write
 
 VERSIONS = (2, 3, 4)
@@ -286,3 +289,17 @@ def test_ranges_are_bounded() -> None:
     writer.unsigned(LIMITS.gc_ranges + 1, 1)
     with pytest.raises(LimitExceeded, match="interruptible ranges, more than"):
         decode_gc_info(source_of(writer.data() + bytes(1 << 20)), 4, "x64")
+
+
+@pytest.mark.parametrize(("fp", "active", "known"), [(0x8010, True, True), (0x8040, True, False), (0x8040, False, True)])
+def test_slots_of_a_frame_that_is_not_set_up_yet(fp: int, active: bool, known: bool) -> None:
+    """All slots count from the frame register, which is still the caller's in the first instructions."""
+    info = decoded(Method(code_length=100, untracked=(stack(24),), safe_points=(20,), liveness=((),), slim=True), 2, "arm64")
+    code = FrameCode("jit", 0x1000, 0x1000, 0x1064, 0x1000, 0, 0, None, None)
+    context = RegisterContext("arm64", {"pc": 0x1000 if active else 0x1015, "sp": 0x8000, "fp": fp})
+    frame = ManagedFrame(code, context, RegisterContext("arm64", {"pc": 0x2000, "sp": 0x8040, "fp": 0x8040}), active)
+    if known:
+        assert live_slots(info, frame, filter_funclet=False) == [stack(24)]
+    else:
+        with pytest.raises(Malformed, match="not set up yet"):
+            live_slots(info, frame, filter_funclet=False)

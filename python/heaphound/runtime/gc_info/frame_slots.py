@@ -47,7 +47,17 @@ def live_slots(info: GcInfo, frame: ManagedFrame, filter_funclet: bool) -> list[
         raise Malformed(f"the frame is {offset} bytes into a method of {info.header.code_length}")
     if not info.tells(offset, state):
         raise Malformed(f"the thread was stopped {offset} bytes into its code, where there is no information about references")
-    return info.live_slots(offset, state)
+    slots = info.live_slots(offset, state)
+    if state.active and any(slot.base == "frame register" for slot in slots) and not _is_set_up(info, frame):
+        raise Malformed(f"the thread was stopped {offset} bytes into its code, where its frame is not set up yet or gone again")
+    return slots
+
+
+def _is_set_up(info: GcInfo, frame: ManagedFrame) -> bool:
+    """Whether the frame register is the method's own: it points into the frame then. A handler has its method's, which lies further out."""
+    if frame.code.is_funclet or frame.caller is None or info.header.stack_base_register is None:
+        return True
+    return frame.sp <= frame.context.value(info.encoding.registers[info.header.stack_base_register]) < frame.caller.sp
 
 
 def _faulted(frame: ManagedFrame) -> bool:
