@@ -82,6 +82,9 @@ def test_alike_ones_are_told_apart_by_what_they_wait_for(result: TasksResult) ->
     crowd, own = found(result, "Promises.Crowded")
     assert (crowd.count, crowd.awaiting_count, crowd.waits_for) == (16, 1, f"{PROMISE}, held by static Awaits.Promises.Crowd")
     assert (own.count, own.awaiting_count, own.waits_for) == (4, 1, f"{PROMISE}, held by static Awaits.Promises.Mine")
+    (numbered,) = found(result, "Promises.Numbered")
+    assert (numbered.count, numbered.awaiting_count) == (40, 20)
+    assert (numbered.waits_for or "").endswith("> held by static Awaits.Promises.ByNumber")
 
 
 def test_tasks_that_are_gone(build: tuple[str, bool], result: TasksResult) -> None:

@@ -45,12 +45,17 @@ class Bottoms:
             kinds[those] = numbers.setdefault((table, ""), len(numbers))
             owned, at = np.unique(owners[those], return_inverse=True)
             counts = np.bincount(at, weights=waiting[those])
+            told: set[str] = set()
             for most in np.argsort(-counts, kind="stable")[:TOLD_APART].tolist():
                 same = those[at == most]
                 if len(owned) > TOLD_APART and counts[most] < 2:
                     break  # each has its own: the first stands for all
                 words = self._told(int(bottoms[same[0]]))
+                told.add(words)
                 kinds[same] = numbers.setdefault((table, words), len(numbers))
+            else:
+                if len(told) == 1:  # as alike as those that were described, like the many channels of a dictionary
+                    kinds[those] = numbers[table, told.pop()]
         return kinds
 
     def _told(self, address: int) -> str:

@@ -56,6 +56,8 @@ namespace Awaits
         public static async Task Lost() { var own = new TaskCompletionSource<string>(); await own.Task; GC.KeepAlive(own); }
         public static async Task OfTimer() { using (var source = new CancellationTokenSource(TimeSpan.FromHours(1))) { var own = new TaskCompletionSource<string>(); using (source.Token.Register(state => ((TaskCompletionSource<string>)state).TrySetCanceled(), own)) await own.Task; } }
         public static async Task OfHandle() { var own = new TaskCompletionSource<bool>(); ThreadPool.RegisterWaitForSingleObject(new ManualResetEvent(false), (state, late) => ((TaskCompletionSource<bool>)state).TrySetResult(true), own, Timeout.Infinite, true); await own.Task; }
+        static readonly Dictionary<int, TaskCompletionSource<string>> ByNumber = new Dictionary<int, TaskCompletionSource<string>>();
+        public static async Task Numbered(int n) { if (!ByNumber.ContainsKey(n)) ByNumber[n] = new TaskCompletionSource<string>(); await ByNumber[n].Task; }
         public static async Task Crowded(int n) { await (n % 5 == 4 ? Mine : Crowd).Task; }
     }
 
@@ -122,7 +124,7 @@ namespace Awaits
             Keep.Add(Deep.Down(60)); Circles.Run(); Keep.Add(Circles.Outside());
             OnThread("context", () => { Keep.Add(Queued.InContext()); Keep.Add(Queued.EndedInContext()); Thread.Sleep(Timeout.Infinite); }, Queued.Pump);
             var begun = Task.Factory.StartNew(() => Keep.Add(Queued.InScheduler()), CancellationToken.None, TaskCreationOptions.None, Queued.Slow); Queued.Slow.RunOne();
-            Keep.Add(Promises.InDictionary()); Keep.Add(Promises.Lost()); Keep.Add(Promises.OfTimer()); Keep.Add(Promises.OfHandle()); for (int i = 0; i < 20; i++) Keep.Add(Promises.Crowded(i));
+            Keep.Add(Promises.InDictionary()); Keep.Add(Promises.Lost()); Keep.Add(Promises.OfTimer()); Keep.Add(Promises.OfHandle()); for (int i = 0; i < 20; i++) Keep.Add(Promises.Crowded(i)); for (int i = 0; i < 40; i++) Keep.Add(Promises.Numbered(i / 2));
             Keep.Add(Tasks.NeverStarted()); Keep.Add(Tasks.OfChild()); Tasks.Fail();
             Keep.Add(Awaiters.OfStatic()); Keep.Add(Awaiters.OfList()); Keep.Add(Jobs.Run()); Keep.Add(Channels.Write()); Keep.Add(Channels.Completion()); Keep.Add(Gone.All()); Keep.Add(Gone.Unwrap());
             OnThread("timed", Threads.Timed); Keep.Add(Threads.Main()); Keep.Add(Queued.EndedInPool());

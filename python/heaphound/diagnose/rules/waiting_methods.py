@@ -57,9 +57,10 @@ def _finding(subject: Subject, row: AsyncStackRow) -> Finding:
     index = subject.graph.table.index_of(row.frames[-1].address)
     held = None if index is None else held_by(subject, index)
     method = next((frame.method for frame in row.frames if frame.kind in ("method", "suspended")), innermost.method)
+    awaited = (row.waits_for or "what is not known").partition(";")[0]
     return Finding(
         rule=ID,
-        title=f"{row.count:,} calls of {method} wait for {row.waits_for}: {share:.0%} of the heap",
+        title=f"{row.count:,} calls of {method} wait for {awaited}: {share:.0%} of the heap",
         severity="note" if connection or share < LEAK_SHARE else "waste" if loop else "leak",
         confidence=0.75,
         retained_bytes=retained,
