@@ -61,10 +61,12 @@ def tables(rows: list[Row], of: str) -> Iterator[str]:
 
 
 def _rest(rows: list[Row]) -> Iterator[str]:
-    """As of x64, without what no machine of this kind has: HelperMethodFrames unwound twice."""
+    """As of x64, without what no machine of this kind has, HelperMethodFrames unwound twice, and without what only later rows tell: the
+    classes of Frames."""
+    left_out = ("HelperMethodFrames", "Frames of the runtime, by class")
     lines = list(rest(rows))
-    helpers = next(index for index, line in enumerate(lines) if line.startswith("HelperMethodFrames"))
-    yield from (line for index, line in enumerate(lines) if index not in (helpers, helpers + 1))
+    dropped = {at for index, line in enumerate(lines) if line.startswith(left_out) for at in (index, index + 1)}
+    yield from (line for index, line in enumerate(lines) if index not in dropped)
 
 
 def _line(head: list[str], rows: list[Row]) -> str:
