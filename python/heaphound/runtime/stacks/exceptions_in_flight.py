@@ -5,6 +5,7 @@ GetOrCreateTracker), exinfo.h since v9.0 (ExInfo). A range is empty until the se
 so that it covers only frames that no handler will run in any more.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,7 +61,11 @@ class ExceptionsInFlight:
     def __init__(self, chain: tuple[ExceptionInFlight, ...], caller_sp_ranges: bool) -> None:
         """`caller_sp_ranges`: whether ranges count by the stack pointer behind a frame (ExceptionTracker of arm64)."""
         self._chain = chain
-        self._ranges = [one for one in chain if one.unwinding and one.low <= one.high]
+        self._ranges = sorted((one for one in chain if one.unwinding and one.low <= one.high), key=lambda one: (one.low, one.high))
+        self._lows, self._highs = [one.low for one in self._ranges], [one.high for one in self._ranges]
+        self._in_order = self._highs == sorted(self._highs)
+        self._frames = frozenset(frame for one in self._ranges if one.passing is not None for frame in one.passing.frames)
+        self._handlers_gone = _handlers_gone(chain)
         self._by_caller = caller_sp_ranges
 
     def __bool__(self) -> bool:
@@ -68,7 +73,16 @@ class ExceptionsInFlight:
 
     def has_unwound(self, frame: Frame) -> bool:
         """Whether one of them has unwound a frame: it lies on the stack still, nothing in it runs again, and no collection looks at it."""
-        return any(self._unwound_by(one, frame) for one in self._ranges)
+        if isinstance(frame, ExplicitFrame) and frame.frame_address in self._frames:
+            return True
+        return any(self._unwound_by(one, frame) for one in self._near(frame))
+
+    def _near(self, frame: Frame) -> list[ExceptionInFlight]:
+        """Those whose range a frame can be in or next to: an overflow in handlers has hundreds of both."""
+        if not self._in_order or not self._ranges:
+            return self._ranges
+        outer = frame.caller.sp if isinstance(frame, ManagedFrame) and frame.caller is not None else frame.sp
+        return self._ranges[bisect_left(self._highs, frame.sp) : bisect_right(self._lows, outer)]
 
     def _unwound_by(self, one: ExceptionInFlight, frame: Frame) -> bool:
         if isinstance(frame, ManagedFrame):
@@ -93,23 +107,27 @@ class ExceptionsInFlight:
 
     def handler_is_gone(self, frame: ManagedFrame) -> bool:
         """Whether a handler of this frame has begun, and lies on the stack no more: native frames were unwound past it."""
-        begun = False
-        for one in self._chain:
-            passing, caller_sp = one.passing, 0 if frame.caller is None else frame.caller.sp
-            if passing is None or not caller_sp:
-                return False
-            begun = begun or passing.entered
-            places = (passing.enclosing_caller_sp if begun else 0, passing.collapsed_enclosing_caller_sp)
-            if not passing.filtering and caller_sp in places:
-                return True
-            begun = True  # another exception was thrown in it
-        return False
+        return frame.caller is not None and frame.caller.sp in self._handlers_gone
 
     def is_caught_in(self, frame: ManagedFrame) -> bool:
         """Whether the exception thrown last is caught in this frame; it may be where the layout does not tell."""
         if not self._chain or frame.caller is None:
             return False
         return self._chain[0].handler_caller_sp in (None, frame.caller.sp)
+
+
+def _handlers_gone(chain: tuple[ExceptionInFlight, ...]) -> frozenset[int]:
+    """Stack pointers behind the frames whose handlers have begun and lie on the stack no more."""
+    found: set[int] = set()
+    begun = False
+    for one in chain:
+        if one.passing is None:
+            break
+        begun = begun or one.passing.entered
+        if not one.passing.filtering:
+            found |= {one.passing.enclosing_caller_sp if begun else 0, one.passing.collapsed_enclosing_caller_sp}
+        begun = True  # another exception was thrown in it
+    return frozenset(found - {0})
 
 
 NO_EXCEPTIONS = ExceptionsInFlight((), caller_sp_ranges=False)
