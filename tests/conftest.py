@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lab.cache import cache_directory
 from tests.lab.dumps import LabDump, Recipe, make_dump
@@ -20,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Machines are noisy: how long one example takes says nothing of the code.
+    settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("noisy")
     config.addinivalue_line("markers", "oracle: asks the oracle, a tool that is not part of this repository; selected where it is found")
     config.addinivalue_line("markers", "golden: needs the golden dumps, not part of this repository; selected where they are found")
     config.addinivalue_line("markers", "gcore: needs gdb's gcore; selected where it is installed")

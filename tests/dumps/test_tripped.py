@@ -10,7 +10,7 @@ from tests.lab.corpus import SUSPENDING, Run
 from tests.lab.stack_comparison import compare_stacks
 from tests.lab.tripped import RUNTIME, hijack_frames, tripped
 
-TRIES = 8  # the collection may be one that moves objects, or catch no thread as it returns (three of ten)
+TRIES = 8  # the collection may be one that moves objects, or catch no thread as it returns (up to half of them)
 
 
 @pytest.mark.gdb
