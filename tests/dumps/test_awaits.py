@@ -31,6 +31,7 @@ STACKS: dict[tuple[str, ...], tuple[str, int]] = {
     ("Tasks.OfChild",): ("Awaits.Tasks+<>c.<OfChild>{}(), a task that is done but for the child tasks attached to it", 1),
     ("Awaiters.OfStatic",): ("whoever calls its continuation, held by static Awaits.Static.Later", 1),
     ("Awaiters.OfList",): ("whoever calls its continuation, held by Awaits.Listed+<>c__DisplayClass{}.then", 1),
+    ("Receiver.Run",): ("receive on a socket at {}", 1),
     ("Jobs.Inner", "Jobs.Outer", "Jobs.Run"): (f"{PROMISE}, held by static Awaits.Jobs.Gate", 1),
     ("Channels.Write",): ("room in System.Threading.Channels.BoundedChannel<System.Int32> at {}, held by static Awaits.Channels.Full", 1),
     ("Channels.Completion",): (f"{PROMISE}, in a System.Threading.Channels.BoundedChannel<{{}}> held by static Awaits.Channels.Full", 1),
@@ -113,11 +114,12 @@ def test_threads_that_run_and_that_wait(result: TasksResult) -> None:
     ]
 
 
-def test_tasks_by_how_far_they_have_come(result: TasksResult) -> None:
+def test_tasks_by_how_far_they_have_come(build: tuple[str, bool], result: TasksResult) -> None:
+    """In 3.1 the loop of System.Net.Sockets (SocketAsyncEngine.EventLoop) is a task of its own."""
     counts = result.counts
     assert counts is not None
     assert (counts.created, counts.queued, counts.waiting_for_children, counts.cancelled) == (1, 2, 1, 1)
-    assert (counts.running, counts.faulted) == (1, 4)
+    assert (counts.running, counts.faulted) == (2 if build[0] == "3.1.2" else 1, 4)
     assert [(fault.type, fault.count, fault.unobserved) for fault in result.faults] == [
         ("System.IO.IOException", 3, 3),
         ("System.ArgumentException", 1, 0),

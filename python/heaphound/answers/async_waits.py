@@ -59,8 +59,11 @@ class Waits:
         for prefix, words in PLAIN.items():
             if name.startswith(prefix):
                 return words
-        if any(base.name == "System.Threading.Tasks.Task" for base in (found, *found.bases())):
+        bases = {base.name for base in (found, *found.bases())}
+        if "System.Threading.Tasks.Task" in bases:
             return self._promise(address, found)
+        if "System.Net.Sockets.SocketAsyncEventArgs" in bases:  # awaiters of web servers
+            return self._socket(address, found)
         if any(field.type_name.startswith("System.Threading.Tasks.Sources.ManualResetValueTaskSourceCore<") for field in found.fields):
             return f"a result that {name} has not been given{self.holders.held_by(address)}"
         return f"{name}, an awaiter or source of its own kind{self.holders.held_by(address)}"

@@ -3,6 +3,8 @@ using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Channels;
@@ -75,6 +77,26 @@ namespace Awaits
     public struct Listed : INotifyCompletion { public static readonly List<Action> Actions = new List<Action>(); public Listed GetAwaiter() => this; public bool IsCompleted => false; public void GetResult() { } public void OnCompleted(Action then) { int calls = 0; Actions.Add(() => { calls++; then(); }); } }
     public static class Awaiters { public static async Task OfStatic() { await new Static(); } public static async Task OfList() { await new Listed(); } }
 
+    public sealed class Receiver : SocketAsyncEventArgs, ICriticalNotifyCompletion // as web servers have them
+    {
+        Action then;
+        public Receiver GetAwaiter() => this;
+        public bool IsCompleted => false;
+        public int GetResult() => BytesTransferred;
+        public void OnCompleted(Action action) => then = action;
+        public void UnsafeOnCompleted(Action action) => then = action;
+        protected override void OnCompleted(SocketAsyncEventArgs done) => then();
+        public static async Task Run()
+        {
+            var listener = new TcpListener(IPAddress.Loopback, 0); listener.Start();
+            var client = new TcpClient(); client.Connect((IPEndPoint)listener.LocalEndpoint);
+            var receiver = new Receiver(); receiver.SetBuffer(new byte[8], 0, 8);
+            client.Client.ReceiveAsync(receiver);
+            await receiver;
+            GC.KeepAlive(listener);
+        }
+    }
+
     [AsyncMethodBuilder(typeof(JobBuilder<>))] public sealed class Job<T> { public T Result; public Action Then; public JobAwaiter<T> GetAwaiter() => new JobAwaiter<T>(this); }
     public readonly struct JobAwaiter<T> : INotifyCompletion { readonly Job<T> job; public JobAwaiter(Job<T> j) { job = j; } public bool IsCompleted => false; public T GetResult() => job.Result; public void OnCompleted(Action then) => job.Then += then; }
     public struct JobBuilder<T>
@@ -126,7 +148,7 @@ namespace Awaits
             var begun = Task.Factory.StartNew(() => Keep.Add(Queued.InScheduler()), CancellationToken.None, TaskCreationOptions.None, Queued.Slow); Queued.Slow.RunOne();
             Keep.Add(Promises.InDictionary()); Keep.Add(Promises.Lost()); Keep.Add(Promises.OfTimer()); Keep.Add(Promises.OfHandle()); for (int i = 0; i < 20; i++) Keep.Add(Promises.Crowded(i)); for (int i = 0; i < 40; i++) Keep.Add(Promises.Numbered(i / 2));
             Keep.Add(Tasks.NeverStarted()); Keep.Add(Tasks.OfChild()); Tasks.Fail();
-            Keep.Add(Awaiters.OfStatic()); Keep.Add(Awaiters.OfList()); Keep.Add(Jobs.Run()); Keep.Add(Channels.Write()); Keep.Add(Channels.Completion()); Keep.Add(Gone.All()); Keep.Add(Gone.Unwrap());
+            Keep.Add(Awaiters.OfStatic()); Keep.Add(Awaiters.OfList()); Keep.Add(Receiver.Run()); Keep.Add(Jobs.Run()); Keep.Add(Channels.Write()); Keep.Add(Channels.Completion()); Keep.Add(Gone.All()); Keep.Add(Gone.Unwrap());
             OnThread("timed", Threads.Timed); Keep.Add(Threads.Main()); Keep.Add(Queued.EndedInPool());
             for (int idle = 0; idle < 5; idle = ThreadPool.PendingWorkItemCount == 0 ? idle + 1 : 0) Thread.Sleep(100);
             Queued.Begin();
