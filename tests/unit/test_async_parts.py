@@ -2,6 +2,7 @@
 
 import pytest
 
+from heaphound.answers.async_bottoms import alike
 from heaphound.answers.async_nodes import plain_name
 from heaphound.answers.async_places import stored_states
 from heaphound.answers.async_waits import duration
@@ -36,3 +37,8 @@ def test_the_first_store_of_a_state_is_the_await() -> None:
         ]
     )
     assert stored_states(list(instructions(code)), lambda token: token == STATE) == {0: 4, -1: 13, 12: 23}
+
+
+def test_clients_are_alike_and_services_are_not() -> None:
+    assert alike("receive on a socket at 0x7f01 (remote port 40001)") == alike("receive on a socket at 0x7f02 (remote port 50002)")
+    assert alike("receive on a socket at 0x7f01 (remote port 5432)") != alike("receive on a socket at 0x7f02 (remote port 6379)")

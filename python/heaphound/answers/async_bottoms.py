@@ -16,6 +16,9 @@ TOLD_APART = 16
 """Of each type of what is awaited so many, those that most wait for, are described, and stand in groups of their own if they differ."""
 METHODS = ("method", "suspended")
 ADDRESS = re.compile("0x[0-9a-f]+")
+REMOTE_PORT = re.compile(r" \(remote port (\d+)\)")
+FIRST_OF_CLIENTS = 32768
+"""From there on Linux gives ports to those who connect (net.ipv4.ip_local_port_range): such a port tells clients apart, and no services."""
 ENDED = "ended"
 TOLD_BY_TASKS = ("all", "any", "unwrap", "each")  # kinds that each task which has not ended leads to
 GONE = "tasks that are no longer on the heap: nothing will end them"
@@ -59,7 +62,9 @@ class Bottoms:
         return kinds
 
     def _told(self, address: int) -> str:
-        return ENDED if self._links.is_completed(address) else ADDRESS.sub("", self._waits.words(address))
+        if self._links.is_completed(address):
+            return ENDED
+        return alike(self._waits.words(address))
 
     def _tables(self, addresses: NDArray[np.uint64]) -> NDArray[np.int64]:
         table = self._session.table
@@ -126,3 +131,8 @@ class Bottoms:
                         following.append(referrer)
             front = following
         return None
+
+
+def alike(words: str) -> str:
+    """The words without what tells two of the same kind apart: addresses, and the ports of clients."""
+    return ADDRESS.sub("", REMOTE_PORT.sub(lambda port: port[0] if int(port[1]) < FIRST_OF_CLIENTS else "", words))
