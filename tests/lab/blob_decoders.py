@@ -110,7 +110,7 @@ def _frame_code(blob: Blob, unwind_info: int, base: int = 0) -> FrameCode:
 
 
 def _unwind_data(blob: Blob, data: bytes, chance: random.Random) -> int:
-    if blob.machine == "x64" and chance.random() < 0.1:
+    if blob.machine == "x64" and data != blob.data and chance.random() < 0.1:
         data = _chained(data, chance)
     memory = _memory(chance, data, blob.code)
     places = [(0, TABLE)]

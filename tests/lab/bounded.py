@@ -12,7 +12,7 @@ from typing import Any
 
 from heaphound.errors import HeaphoundError
 
-CALLS = 4_000_000  # of one broken table; the most that any has taken are 160,000
+CALLS = 4_000_000  # of one broken table; the most that any has taken are some 300,000
 BYTES = 512 << 20
 
 
