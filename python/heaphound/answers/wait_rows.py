@@ -6,7 +6,7 @@ from heaphound.address import Address
 from heaphound.answers.naming import Naming
 from heaphound.answers.thread_work import ThreadWork
 from heaphound.dump.native_mutexes import mutex_holder
-from heaphound.dump.system_calls import waiting_call
+from heaphound.dump.system_calls import system_call
 from heaphound.errors import HeaphoundError
 from heaphound.results.threads import WaitRow
 from heaphound.runtime.lock_holders import NOBODY, Holders, LockHolders
@@ -19,6 +19,7 @@ from heaphound.session import Session
 
 ENTER, PULSE, TASK, INITIALIZER, PROCESS = "monitor enter", "monitor wait", "task", "type initializer", "process"
 CHILD = ("wait4", "waitid")
+FORKING = ("clone", "clone3", "fork", "vfork")
 POOL = ThreadState.POOL_WORKER | ThreadState.COMPLETION_PORT
 
 
@@ -46,9 +47,10 @@ class WaitRows:
 
     def row(self, thread: Thread, frames: list[Frame]) -> WaitRow | None:
         """What a thread with these frames (innermost first) waits for; None where it runs, or waits in a way that is not known."""
-        wait = find_wait(frames, self._system_call(thread.os_id))
-        if wait is None:
-            return None
+        call = self._system_call(thread.os_id)
+        wait = find_wait(frames, call)
+        if wait is None:  # createdump may stop the thread that has just made it before that waits for it
+            return WaitRow("createdump", None, system_call=call) if call in FORKING and self._crashed(thread) else None
         row = WaitRow(wait.kind, wait.method, system_call=wait.system_call)
         if wait.system_call in CHILD and not (wait.kind == PROCESS and wait.end_sp is not None) and self._crashed(thread):
             return WaitRow("createdump", wait.method if wait.kind == PROCESS else None, system_call=wait.system_call)
@@ -124,7 +126,7 @@ class WaitRows:
 
     def _system_call(self, os_id: int | None) -> str | None:
         registers = self._registers.get(os_id or 0)
-        return None if registers is None else waiting_call(self._session.core.memory, registers)
+        return None if registers is None else system_call(self._session.core.memory, registers)
 
     def _monitor(self, thread: Thread, wait: Wait) -> int | None:
         """The object whose monitor a thread waits for; None where nothing tells which."""

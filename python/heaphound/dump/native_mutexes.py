@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from heaphound.dump.memory import Memory
 from heaphound.dump.registers import ThreadRegisters
-from heaphound.dump.system_calls import waiting_call
+from heaphound.dump.system_calls import system_call
 from heaphound.errors import Unreadable
 
 _ARGUMENTS = {"x64": ("rdi", "rsi", "rdx"), "arm64": ("x0", "x1", "x2")}
@@ -24,7 +24,7 @@ _WORD = 0xFFFFFFFF
 def mutex_holder(memory: Memory, thread: ThreadRegisters, os_ids: Collection[int]) -> tuple[int, int] | None:
     """(address of the mutex, kernel id of the thread that holds it); None for a thread that is in no mutex of the C library, or whose
     holder is none of `os_ids`, the threads of the process."""
-    if waiting_call(memory, thread) != "futex":
+    if system_call(memory, thread) != "futex":
         return None
     address, command, value = (thread.registers[name] for name in _ARGUMENTS[thread.machine])
     if command & _FUTEX_COMMAND != _FUTEX_WAIT:

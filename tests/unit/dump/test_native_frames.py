@@ -11,7 +11,7 @@ from heaphound.dump.call_frames import NativeUnwinder
 from heaphound.dump.core import Core
 from heaphound.dump.guessed_caller import CallerGuess
 from heaphound.dump.native_frames import NativeFrames, NativeRun
-from heaphound.dump.system_calls import waiting_call
+from heaphound.dump.system_calls import system_call
 from heaphound.errors import Unreadable
 from tests.unit.dump.framed_library import (
     ARM64_COMMON,
@@ -173,13 +173,15 @@ def test_the_system_call_of_a_thread(x64: NativeProcess) -> None:
     core = x64.core(library(b""), code={STUB: b"\x0f\x05\x90\x90"})
     (thread,) = core.threads
     thread.registers.update(rip=STUB + 2, orig_rax=202)
-    assert waiting_call(core.memory, thread) == "futex"
+    assert system_call(core.memory, thread) == "futex"
+    thread.registers.update(orig_rax=56)
+    assert system_call(core.memory, thread) == "clone"
     thread.registers.update(orig_rax=(1 << 64) - 1)
-    assert waiting_call(core.memory, thread) is None
+    assert system_call(core.memory, thread) is None
     thread.registers.update(rip=STUB + 3, orig_rax=202)
-    assert waiting_call(core.memory, thread) is None
+    assert system_call(core.memory, thread) is None
     thread.registers.update(rip=0)
-    assert waiting_call(core.memory, thread) is None
+    assert system_call(core.memory, thread) is None
 
 
 def test_a_stack_pointer_past_the_address_space(x64: NativeProcess) -> None:
