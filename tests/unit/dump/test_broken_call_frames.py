@@ -1,7 +1,6 @@
-"""Call frame information of a real library with bytes changed, or cut short: a caller or an error of the package, soon, never a panic."""
+"""Call frame information of a real library with bytes changed, or cut short: a caller or an error of the package, never a panic."""
 
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from struct import pack, unpack_from
@@ -13,7 +12,6 @@ from heaphound.errors import HeaphoundError
 from tests.unit.dump.framed_library import BASE, CODE, FRAMES, STACK, TABLE, NativeProcess, library
 
 FUNCTIONS, CHANGES, SEED = 60, 25, 5
-SECONDS = 2.0
 ODD = (0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x0B, 0x0F, 0x10, 0x16)  # ends of numbers, and instructions that push, pop and compute
 EH_FRAME_HEADER = 0x6474E550
 REGISTERS = [STACK + 8 * number for number in range(17)]
@@ -52,14 +50,12 @@ def ask(process: NativeProcess, common: bytes, function: bytes, places: list[int
     frames = CallFrames(process.core(image_of(common, function)).image)
     found = 0
     for place in places:
-        begin = time.process_time()
         try:
             registers, _, _, _ = frames.caller(BASE + TABLE, BASE + CODE + place, list(REGISTERS))
             assert all(value is None or 0 <= value < 1 << 64 for value in registers)
             found += 1
         except HeaphoundError:
             pass
-        assert time.process_time() - begin < SECONDS
     return found
 
 
