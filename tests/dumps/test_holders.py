@@ -66,3 +66,13 @@ def test_a_queue_says_what_takes_from_it(dump_factory: DumpFactory) -> None:
     assert (first.holder.type, first.holder.field) == ("Holders.Outbox", "pending")
     assert any("Holders.Outbox.Next() removes from it" in words for words in first.evidence)
     assert "keeps up" in first.advice
+
+
+def test_what_two_collections_hold_together_is_one_finding_whatever_its_types(dump_factory: DumpFactory) -> None:
+    result = analyzed("two-indexes", "8.0.4", dump_factory)
+    (first,) = (finding for finding in result.findings if finding.holder is not None and finding.holder.type == "Holders.Depot")
+    assert (result.verdict, first.severity, first.holder.field, first.type) == ("leak", "leak", "arrived, numbered", "Holders.Parcel")
+    assert first.object_count == COUNT // 2
+    assert first.retained_bytes == COUNT // 2 * (24 + 424) + COUNT // 2 * (24 + 224)  # an object of one field, what it alone holds
+    assert f"with them {COUNT // 2:,} Holders.Letter" in first.evidence
+    assert {site.line for site in first.code} == {line_with("arrived.Add"), line_with("numbered.Add")}

@@ -49,7 +49,8 @@ def shared_groups(subject: Subject, minimum_bytes: int) -> Iterator[Group]:
         retained = int(graph.dominators.retained_of_many(members).sum())
         if retained >= minimum_bytes:
             found.append(Group(int(graph.table.method_tables[kind]), members, retained))
-    yield from sorted(found, key=lambda group: -group.retained_bytes)
+    # equals in the order of their names: the first speaks for all, and has the same fingerprint in each dump
+    yield from sorted(found, key=lambda group: (-group.retained_bytes, subject.types.type(group.method_table).name))
 
 
 def gatherings(subject: Subject, members: Sequence[int], inside: int | None = None) -> list[Gathering]:

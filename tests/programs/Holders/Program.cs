@@ -13,6 +13,7 @@ using System.Threading;
 //   nested          Tenants.byName (static) -> Dictionary[name] -> List -> N Session
 //   behind          Registry.services (static) -> Dictionary[key] -> Journal -> history -> BlockingCollection -> ConcurrentQueue -> N strings
 //   emptied         Outbox.pending (static) -> Queue, to which one method adds and from which another one takes
+//   two-indexes     Depot.arrived, Depot.numbered (static) -> List, Dictionary -> N/2 Parcel and N/2 Letter, each in both
 namespace Holders
 {
     public sealed class Session
@@ -99,6 +100,29 @@ namespace Holders
         }
     }
 
+    public sealed class Parcel
+    {
+        public byte[] Load = new byte[400];
+    }
+
+    public sealed class Letter
+    {
+        public string Text = new string('.', 100);
+    }
+
+    public static class Depot
+    {
+        private static readonly List<object> arrived = new List<object>();
+        private static readonly Dictionary<int, object> numbered = new Dictionary<int, object>();
+
+        public static void Take(int number)
+        {
+            object one = number % 2 == 0 ? (object)new Parcel() : new Letter();
+            arrived.Add(one);
+            numbered.Add(number, one);
+        }
+    }
+
     public static class Registry
     {
         private static readonly Dictionary<string, object> services = new Dictionary<string, object>();
@@ -140,6 +164,10 @@ namespace Holders
                     for (int i = 0; i < n; i++)
                         Outbox.Send(i);
                     Console.WriteLine(Outbox.Next());
+                    break;
+                case "two-indexes":
+                    for (int i = 0; i < n; i++)
+                        Depot.Take(i);
                     break;
                 default:
                     throw new ArgumentException("unknown scenario " + scenario);

@@ -14,7 +14,7 @@ What it cannot see
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heaphound.address import Address
 from heaphound.diagnose.accumulation import MOST_OF, Accumulation, accumulations, program_type
@@ -51,6 +51,8 @@ class Pile:
     path: tuple[int, ...]
     shared: bool
     """Whether the fields are only some of what keeps it alive."""
+    beside: tuple[tuple[int, int], ...] = ()
+    """Other types and how many of each that the same fields hold together."""
 
 
 def find(subject: Subject) -> Iterator[Finding]:
@@ -59,12 +61,27 @@ def find(subject: Subject) -> Iterator[Finding]:
     for found in accumulations(subject, minimum):
         if _is_much(subject, found.piled_count, found.retained_bytes) and not is_of_other_rules(subject, found):
             yield _finding(subject, _pile(subject, found))
+    for pile in _shared_piles(subject, minimum):
+        yield _finding(subject, pile)
+
+
+def _shared_piles(subject: Subject, minimum: int) -> Iterator[Pile]:
+    """What several collections hold together, as one where it is the same ones that hold several types: the largest speaks."""
+    piles: dict[tuple[tuple[str, str], ...], Pile] = {}
     for group in shared_groups(subject, minimum):
-        if len(group.indices) >= FEW_COUNT and _is_much(subject, len(group.indices), group.retained_bytes):
-            kind, count = program_type(subject, group.method_table, len(group.indices), group.indices)
-            together = gatherings(subject, group.indices.tolist())
-            if together:
-                yield _finding(subject, _together(kind, count, group.retained_bytes, together))
+        if len(group.indices) < FEW_COUNT or not _is_much(subject, len(group.indices), group.retained_bytes):
+            continue
+        kind, count = program_type(subject, group.method_table, len(group.indices), group.indices)
+        together = gatherings(subject, group.indices.tolist())
+        if not together:
+            continue
+        pile = _together(kind, count, group.retained_bytes, together)
+        fields = tuple((slot.type_name, slot.field) for slot in pile.slots)
+        first = piles.setdefault(fields, pile)
+        if first is not pile:
+            retained = first.retained_bytes + pile.retained_bytes  # no group is below another
+            piles[fields] = replace(first, retained_bytes=retained, beside=(*first.beside, (kind, count)))
+    yield from piles.values()
 
 
 def _is_much(subject: Subject, count: int, retained_bytes: int) -> bool:
@@ -101,10 +118,11 @@ def _finding(subject: Subject, pile: Pile) -> Finding:
     share = pile.retained_bytes / subject.heap_bytes
     kind = subject.types.type(pile.kind).name
     where = _where(subject, pile)
+    others = f" and {'another type' if len(pile.beside) == 1 else f'{len(pile.beside)} other types'}" if pile.beside else ""
     holds = "hold together" if len(pile.slots) > 1 else "holds"
     return Finding(
         rule=ID,
-        title=f"{where} {holds} {pile.count:,} {kind}: {share:.0%} of the heap",
+        title=f"{where} {holds} {pile.count:,} {kind}{others}: {share:.0%} of the heap",
         severity=_severity(share, pile, code),
         confidence=_confidence(share, code, pile.held),
         retained_bytes=pile.retained_bytes,
@@ -117,7 +135,7 @@ def _finding(subject: Subject, pile: Pile) -> Finding:
         path=subject.steps(pile.path),
         code=tuple(code.sites()),
         advice=_advice(where, pile, code),
-        evidence=tuple(_evidence(pile, share, code)),
+        evidence=tuple(_evidence(subject, pile, share, code)),
         caveats=tuple(_caveats(pile.held)),
     )
 
@@ -165,10 +183,12 @@ def _advice(where: str, pile: Pile, code: CollectionCode) -> str:
     return f"bound {where}: {bound}, or give it a size limit or expiry"
 
 
-def _evidence(pile: Pile, share: float, code: CollectionCode) -> Iterator[str]:
+def _evidence(subject: Subject, pile: Pile, share: float, code: CollectionCode) -> Iterator[str]:
     items = f"{pile.count:,} items" if pile.count > 1 else "one item"
     alone = "together with others it keeps" if pile.shared else "it alone keeps"
     yield f"{alone} {pile.retained_bytes:,} bytes alive, {share:.0%} of all objects; {items}"
+    if pile.beside:
+        yield "with them " + ", ".join(f"{count:,} {subject.types.type(kind).name}" for kind, count in pile.beside)
     yield from code.evidence()
 
 
