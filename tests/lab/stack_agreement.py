@@ -49,7 +49,8 @@ class Agreement:
     untold_arguments: int = 0
     """Roots of ours in arguments and returned structs that the oracle cannot tell (`tests/lab/untold_arguments.py`)."""
     misplaced_roots: int = 0
-    """Roots of either side that differ because the oracle read a frame by native code's registers (`tests/lab/misplaced_roots.py`)."""
+    """Roots of either side that differ because the oracle read a frame by native code's registers (`tests/lab/misplaced_roots.py`),
+    or takes r8 for r9 (`tests/lab/swapped_registers.py`)."""
     unset_roots: int = 0
     """Roots of the oracle in frames that were not set up where the thread was stopped (`tests/lab/unset_frames.py`)."""
     interrupted_threads: int = 0

@@ -15,6 +15,7 @@ from tests.lab.misplaced_roots import explained_by, misplaced_frames
 from tests.lab.oracle import Row, run_oracle
 from tests.lab.runtimes import LabError
 from tests.lab.stack_agreement import Agreement, StackDifference
+from tests.lab.swapped_registers import SwappedRegisters
 from tests.lab.unset_frames import unset_slots
 from tests.lab.untold_arguments import frames_with_structs, untold_results
 
@@ -79,6 +80,7 @@ class _Sorter:
         self._unset = unset_slots(session)
         self._untold = {(thread.os_id, hex(sp), slot) for thread in session.threads for sp, slot in untold_registers(session, thread)}
         self._misplaced = misplaced_frames(session)
+        self._swapped = SwappedRegisters(session)
         self._with_structs = frames_with_structs(session)
         self._untold_results = untold_results(session)
 
@@ -94,7 +96,7 @@ class _Sorter:
                 counts["untold register"] += 1
             elif one.side == "ours" and (one.os_id, one.sp) in self._with_structs:
                 counts["untold argument"] += 1
-            elif one in misplaced:
+            elif one in misplaced or self._swapped.explain(one, differences):
                 counts["misplaced"] += 1
             elif one.side == "ours" and (one.os_id, one.slot) in self._untold_results:
                 counts["untold argument"] += 1

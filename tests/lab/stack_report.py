@@ -36,6 +36,7 @@ OTHERS = (
     ),
     ("untold_arguments", "Roots of ours in arguments and returned structs that the oracle cannot tell, each predicted"),
     ("unset_roots", "Roots of the oracle in frames that were not set up where the thread was stopped, each predicted"),
+    ("misplaced_roots", "Roots of either side in r8 or r9, which the oracle's library exchanges, each predicted"),
 )
 
 
