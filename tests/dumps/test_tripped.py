@@ -7,7 +7,7 @@ import pytest
 
 import heaphound
 from tests.lab.corpus import SUSPENDING, Run
-from tests.lab.stack_comparison import compare_stacks
+from tests.lab.stack_comparison import TO_BE_DIVERTED, compare_stacks
 from tests.lab.tripped import RUNTIME, hijack_frames, tripped
 
 TRIES = 8  # the collection may be one that moves objects, or catch no thread as it returns (up to half of them)
@@ -21,8 +21,11 @@ def test_frames_and_roots_of_a_process_that_waits_for_its_collection(tmp_path: P
         found = compare_stacks(core)
         caught = dict(hijack_frames(heaphound.open(str(core)).session))
         print(found, caught)
-        assert found.differences == []
+        # the oracle loses frames of a thread whose return is still to be diverted (docs/stack-agreement.md)
+        diverted = {one.os_id for one in found.differences if one.what == TO_BE_DIVERTED}
+        assert [one for one in found.differences if one.os_id not in diverted] == []
         if caught and found.roots:
             break
     assert caught
-    assert found.agreed_frames == found.frames > 100
+    assert found.frames > 100
+    assert diverted or found.agreed_frames == found.frames
